@@ -1,0 +1,54 @@
+import { basename, join } from 'node:path'
+import { type AslError, exitStatusOf, isAslError, messageOf } from '../core/mod.ts'
+import { systemClock } from '../sys/mod.ts'
+import { runCommandLine } from './command-line.ts'
+import type { Context } from './verb.ts'
+
+/** The seed's program names are verbs of this one: `asl-capture …` is `asl capture …`. */
+const program = process.env.ASL_PROGRAM ?? basename(process.argv[1] ?? 'asl')
+const given = process.argv.slice(2)
+const words = program.startsWith('asl-') ? [program.slice('asl-'.length), ...given] : given
+
+const abort = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => abort.abort())
+
+const context: Context = {
+  env: process.env,
+  cwd: process.cwd(),
+  clock: systemClock,
+  isTerminal: process.stderr.isTTY === true,
+  projectRoot: join(import.meta.dirname, '..', '..'),
+  signal: abort.signal,
+  print: line => void process.stdout.write(`${line}\n`),
+  write: bytes => void process.stdout.write(bytes),
+  say: line => void process.stderr.write(`${line}\n`),
+}
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0) // the reader of a pipe has seen enough
+  throw error
+})
+
+try {
+  process.exitCode = await runCommandLine(context, words)
+} catch (error) {
+  process.exitCode = report(error, words.includes('--json'))
+}
+
+function report(error: unknown, asJson: boolean): number {
+  if (!isAslError(error)) {
+    context.say(error instanceof Error ? (error.stack ?? error.message) : String(error))
+    context.say('asl: this is a bug of asl; please report it with the lines above.')
+    return 1
+  }
+  if (asJson) context.print(JSON.stringify({ error: errorView(error) }))
+  context.say(`asl: ${error.message}`)
+  if (error.cause !== undefined && !error.message.includes(messageOf(error.cause))) {
+    context.say(`  because: ${messageOf(error.cause)}`)
+  }
+  if (error.hint !== undefined) context.say(`  ${error.hint}`)
+  return exitStatusOf(error.code)
+}
+
+function errorView(error: AslError): Record<string, unknown> {
+  return { code: error.code, message: error.message, hint: error.hint, details: error.details }
+}

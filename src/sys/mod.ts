@@ -1,0 +1,8 @@
+/**
+ * Sys: the only door to the machine. Runs programs, writes files so that a crash cannot tear them, finds tools,
+ * tells the time. No other room starts a process; a test sees to it.
+ */
+export * from './clock.ts'
+export * from './files.ts'
+export * from './run.ts'
+export * from './tools.ts'

@@ -1,0 +1,140 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { AslError, messageOf } from '../core/mod.ts'
+import { type Clock, systemClock } from './clock.ts'
+
+export interface RunOptions {
+  /** The whole environment of the program; nothing is inherited. */
+  readonly env: Readonly<Record<string, string>>
+  readonly cwd?: string
+  /** Bytes for standard input; absent means an empty one. A number is a file descriptor. */
+  readonly stdin?: Uint8Array | number
+  /** Where standard output and error go: kept in memory (the default), shown to the user, or a file descriptor. */
+  readonly stdout?: 'capture' | 'inherit' | number
+  readonly stderr?: 'capture' | 'inherit' | number
+  /** Further descriptors, passed on as 3, 4, … */
+  readonly extraFds?: readonly number[]
+  /** Killed with SIGKILL after this long. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+  readonly clock?: Clock
+  /** Called with the process as soon as it runs: for a caller that talks to it while it does. */
+  readonly onStart?: (child: ChildProcess) => void
+}
+
+export interface RunResult {
+  readonly argv: readonly string[]
+  /** Absent when a signal ended the program. */
+  readonly exitCode: number | undefined
+  readonly signal: NodeJS.Signals | undefined
+  readonly isTimedOut: boolean
+  readonly stdout: Buffer
+  readonly stderr: Buffer
+  readonly wallMs: number
+}
+
+/** Most that is kept of a captured stream; a program that prints more belongs into a file. */
+const CAPTURE_LIMIT_BYTES = 64 * 1024 * 1024
+
+/**
+ * Runs one program to its end. The only place of the project that starts programs: an argument vector, never a shell
+ * string; the environment given in full.
+ * @throws AslError TOOL_MISSING when there is no such program; any exit status is a result, not an error
+ */
+export async function run(argv: readonly string[], options: RunOptions): Promise<RunResult> {
+  const [program, ...args] = argv
+  if (program === undefined) throw new Error('run() wants at least a program')
+  const clock = options.clock ?? systemClock
+  const startedMs = clock.monotonicMs()
+  const { stdin, stdout = 'capture', stderr = 'capture' } = options
+  const child = spawn(program, args, {
+    env: { ...options.env },
+    cwd: options.cwd,
+    stdio: [
+      typeof stdin === 'number' ? stdin : stdin === undefined ? 'ignore' : 'pipe',
+      stdout === 'capture' ? 'pipe' : stdout,
+      stderr === 'capture' ? 'pipe' : stderr,
+      ...(options.extraFds ?? []),
+    ],
+  })
+  const kept = { stdout: collect(child.stdout), stderr: collect(child.stderr) }
+  let isTimedOut = false
+  const kill = (): void => void child.kill('SIGKILL')
+  const timer =
+    options.timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          isTimedOut = true
+          kill()
+        }, options.timeoutMs)
+  options.signal?.addEventListener('abort', kill)
+  try {
+    const ended = new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('close', (code, signal) => resolve([code, signal]))
+    })
+    child.once('spawn', () => options.onStart?.(child))
+    if (stdin instanceof Uint8Array && child.stdin !== null) {
+      child.stdin.on('error', () => {}) // a program may end before it has read all: EPIPE is its choice
+      child.stdin.end(stdin)
+    }
+    const [code, signal] = await ended
+    if (options.signal?.aborted === true) throw new AslError('INTERRUPTED', `Stopped while ${program} was running`)
+    return {
+      argv,
+      exitCode: code ?? undefined,
+      signal: signal ?? undefined,
+      isTimedOut,
+      stdout: Buffer.concat(kept.stdout),
+      stderr: Buffer.concat(kept.stderr),
+      wallMs: clock.monotonicMs() - startedMs,
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new AslError('TOOL_MISSING', `Cannot run ${program}: there is no such program`, {
+        hint: "'asl doctor' lists what is missing and how to get it.",
+        cause: error,
+      })
+    }
+    throw error
+  } finally {
+    clearTimeout(timer)
+    options.signal?.removeEventListener('abort', kill)
+  }
+}
+
+/**
+ * Runs a helper program that must succeed and returns what it printed.
+ * @throws AslError TOOL_MISSING; CAPTURE_FAILED with the end of its standard error
+ */
+export async function runTool(argv: readonly string[], options: RunOptions): Promise<Buffer> {
+  const result = await run(argv, options)
+  if (result.exitCode === 0) return result.stdout
+  const said = result.stderr.toString('utf8').trim().split('\n').slice(-4).join('; ')
+  throw new AslError('CAPTURE_FAILED', `${argv.join(' ')} ${describeEnd(result)}${said === '' ? '' : `: ${said}`}`)
+}
+
+export function describeEnd(result: Pick<RunResult, 'exitCode' | 'signal' | 'isTimedOut'>): string {
+  if (result.isTimedOut) return 'ran out of time'
+  if (result.signal !== undefined) return `was ended by ${result.signal}`
+  return `ended with status ${result.exitCode}`
+}
+
+/** The exit status a shell would show: 128 + signal number for a program that a signal ended. */
+export function shellStatus(result: Pick<RunResult, 'exitCode' | 'signal'>): number {
+  if (result.signal !== undefined) return 128 + (constants.signals[result.signal] ?? 0)
+  return result.exitCode ?? 1
+}
+
+function collect(stream: NodeJS.ReadableStream | null): Buffer[] {
+  const kept: Buffer[] = []
+  let size = 0
+  stream?.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    if (size <= CAPTURE_LIMIT_BYTES) kept.push(chunk)
+  })
+  stream?.on('error', (error: unknown) => {
+    kept.push(Buffer.from(`[stream broke: ${messageOf(error)}]`))
+  })
+  return kept
+}
