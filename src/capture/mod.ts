@@ -1,0 +1,8 @@
+/**
+ * Capture: a step is the only way anything comes to be. Runs commands in a sandbox whose root is a tree of the store,
+ * or in place on the host; writes what was read and written as artifacts, and the receipt that links them.
+ * Implements docs/spec/capture.md.
+ *
+ * The deterministic half of a receipt never holds a time, a host, a user or a path of the builder.
+ */
+export * from './receipts.ts'
