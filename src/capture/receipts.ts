@@ -45,9 +45,12 @@ export interface StepRecord {
 /**
  * Puts the artifacts of a step, its deterministic receipt and the receipt's edges. The contents that the manifests
  * name must be in the store or in the same batch.
- * @returns the reference of the deterministic receipt
+ * @returns the deterministic receipt and its reference
  */
-export function putReceipt(writer: StoreWriter, record: StepRecord): Reference {
+export function putReceipt(
+  writer: StoreWriter,
+  record: StepRecord,
+): { readonly receiptRef: Reference; readonly receipt: Receipt } {
   const outputBytes = OUTPUT_MANIFEST.encode(record.outputs)
   const outputRef = writer.put(outputBytes, KINDS['asl.output-manifest'])
   const executorRefs = record.executors
@@ -67,7 +70,7 @@ export function putReceipt(writer: StoreWriter, record: StepRecord): Reference {
   }
   const receiptRef = writer.put(encodeReceipt(receipt), TAG_RECEIPT)
   for (const edge of edgesOf(receipt, receiptRef, record)) writer.put(encodeEdge(edge), TAG_EDGE)
-  return receiptRef
+  return { receiptRef, receipt }
 }
 
 /** The edges that go into an image, derived from a deterministic receipt and its manifests (reference §10). */

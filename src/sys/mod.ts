@@ -4,5 +4,7 @@
  */
 export * from './clock.ts'
 export * from './files.ts'
+export * from './machine.ts'
 export * from './run.ts'
 export * from './tools.ts'
+export * from './usage.ts'

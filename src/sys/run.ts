@@ -12,8 +12,8 @@ export interface RunOptions {
   /** Where standard output and error go: kept in memory (the default), shown to the user, or a file descriptor. */
   readonly stdout?: 'capture' | 'inherit' | number
   readonly stderr?: 'capture' | 'inherit' | number
-  /** Further descriptors, passed on as 3, 4, … */
-  readonly extraFds?: readonly number[]
+  /** Further pipes, passed on as descriptors 3, 4, …; `onStart` talks through `child.stdio`. */
+  readonly extraPipes?: number
   /** Killed with SIGKILL after this long. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
@@ -54,7 +54,7 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
       typeof stdin === 'number' ? stdin : stdin === undefined ? 'ignore' : 'pipe',
       stdout === 'capture' ? 'pipe' : stdout,
       stderr === 'capture' ? 'pipe' : stderr,
-      ...(options.extraFds ?? []),
+      ...Array<'pipe'>(options.extraPipes ?? 0).fill('pipe'),
     ],
   })
   const kept = { stdout: collect(child.stdout), stderr: collect(child.stderr) }
