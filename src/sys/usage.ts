@@ -21,9 +21,9 @@ let getrusage: ((who: number, usage: Buffer) => number) | undefined
 export function childUsage(): ChildUsage {
   getrusage ??= (require('koffi') as typeof import('koffi'))
     .load(null)
-    .func('int getrusage(int who, void *usage)') as typeof getrusage
+    .func('int getrusage(int who, void *usage)') as unknown as (who: number, usage: Buffer) => number
   const usage = Buffer.alloc(RUSAGE_SIZE_BYTES)
-  if (getrusage?.(RUSAGE_CHILDREN, usage) !== 0) throw new Error('getrusage failed')
+  if (getrusage(RUSAGE_CHILDREN, usage) !== 0) throw new Error('getrusage failed')
   const long = (index: number): number => Number(usage.readBigInt64LE(index * 8))
   return {
     cpuMs: Math.round((long(0) + long(2)) * 1000 + (long(1) + long(3)) / 1000),

@@ -1,0 +1,141 @@
+import { join } from 'node:path'
+import { type Builtin, builtinTable } from '../capture/mod.ts'
+import {
+  decodeJson,
+  encodeJson,
+  entryRef,
+  type InputEntry,
+  type OutputEntry,
+  parseDomainId,
+  type Reference,
+  TREE,
+} from '../core/mod.ts'
+import { DESCRIBE_BUILD } from '../lineage/mod.ts'
+import { ingestTree, openDraft, packImageStore, type StoreReader } from '../store/mod.ts'
+import { fetchPackages, openArchive, openKeyring, stage0Packages, UNPACK_DEBS, unpackDebs } from './debian/mod.ts'
+import { type HistoryProfile, historySet } from './history.ts'
+import { normaliseRoot } from './normalise.ts'
+import { entryAt } from './project-tree.ts'
+import { archiveSources } from './steps/debian-tree.ts'
+import { mergeTree } from './tree-merge.ts'
+
+/** `root` with each tree of role `overlay` put over it, in the order of their names. */
+const overlay: Builtin = {
+  name: 'op:overlay',
+  async run({ store, writer, input, inputs }) {
+    const root = openDraft(store, input('root').ref)
+    for (const entry of inputs.filter(candidate => candidate.role === 'overlay')) mergeTree(store, root, entry.ref)
+    return [tree('root', root.put(writer))]
+  },
+}
+
+interface NormaliseParameters {
+  readonly hostname: string
+  readonly image_id: string
+  readonly image_version: string
+}
+
+/** `root` without what installations leave to chance, with the identity of the recipe. */
+const normalise: Builtin = {
+  name: 'op:normalise',
+  async run({ store, writer, input, environment }) {
+    const parameters = readParameters<NormaliseParameters>(store, input('parameters'))
+    const root = openDraft(store, input('root').ref)
+    normaliseRoot(store, writer, root, {
+      hostname: parameters.hostname,
+      imageId: parameters.image_id,
+      imageVersion: parameters.image_version,
+      epoch: environment.sourceDateEpoch,
+    })
+    return [tree('root', root.put(writer))]
+  },
+}
+
+/** Names what a build was made of, so that a history has one place to start from: docs/spec/history.md. */
+const describeBuild: Builtin = {
+  name: DESCRIBE_BUILD,
+  async run({ writer, inputs, store, input }) {
+    const refs = (isReceipt: boolean): [string, Reference][] =>
+      inputs.filter(entry => (entry.role === 'receipt') === isReceipt).map(entry => [entry.name, entry.ref])
+    const bytes = encodeJson({
+      schema: 1,
+      inputs: Object.fromEntries(refs(false)),
+      receipts: refs(true).map(([, ref]) => ref),
+      root_hash: store.read(input('root.hash').ref).toString('utf8'),
+      root_tree: input('root').ref,
+    })
+    return [{ name: 'build.json', role: 'manifest', ref: writer.put(bytes), size: bytes.length }]
+  },
+}
+
+interface HistoryParameters {
+  readonly domain: string
+  readonly profile: HistoryProfile
+}
+
+/** The closure of the receipts so far as a sealed store: output `history`, and the raw hash of its snapshot. */
+const history: Builtin = {
+  name: 'op:history',
+  async run({ store, writer, inputs, input, scratch, environment }) {
+    const { domain, profile } = readParameters<HistoryParameters>(store, input('parameters'))
+    const receipts = inputs.filter(entry => entry.role === 'receipt').map(entry => entry.ref)
+    const { present, absent } = historySet(store, receipts, profile, packageDatabase(store, input('root').ref))
+    const folder = join(scratch, 'history')
+    const { snapshotHash } = packImageStore(store, present, absent, folder, {
+      domainId: parseDomainId(domain),
+      epoch: environment.sourceDateEpoch,
+    })
+    const hash = Buffer.from(snapshotHash)
+    return [
+      tree('history', ingestTree(writer, folder, { epoch: environment.sourceDateEpoch })),
+      { name: 'snapshot-hash', role: 'file', ref: writer.put(hash), size: hash.length },
+    ]
+  },
+}
+
+/** What dpkg knows about the root: so that a history names the package of a file without opening every package. */
+function* packageDatabase(store: StoreReader, root: Reference): Iterable<Reference> {
+  const folders = [entryRef(entryAt(store, root, 'var/lib/dpkg'))]
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    for (const entry of TREE.decode(store.read(folder)).entries) {
+      if (entry.type === 'd') folders.push(entryRef(entry))
+      else if (entry.ref !== undefined) yield entry.ref
+    }
+  }
+}
+
+interface UnpackParameters {
+  readonly suites: readonly string[]
+  readonly components: readonly string[]
+  /** Path in the project. */
+  readonly keyring: string
+}
+
+/** The first tree: packages that the archive's own signature vouches for, unpacked by this process. */
+const unpackStage0: Builtin = {
+  name: UNPACK_DEBS,
+  async run({ store, writer, input, environment, scratch, fetch, progress }) {
+    const parameters = readParameters<UnpackParameters>(store, input('parameters'))
+    const armored = store.read(entryRef(entryAt(store, input('project').ref, parameters.keyring))).toString('utf8')
+    const archive = await openArchive({
+      fetch,
+      sources: archiveSources(parameters.suites, parameters.components),
+      architecture: environment.arch,
+      keyring: await openKeyring([armored]),
+      nowSeconds: environment.sourceDateEpoch,
+    })
+    const debs = await fetchPackages(archive, stage0Packages(archive), { onFetched: (_, done, total) => progress?.(done, total) })
+    const root = await unpackDebs(debs, { store, writer, scratchFolder: scratch })
+    return [tree('root', root)]
+  },
+}
+
+function readParameters<T>(store: StoreReader, entry: InputEntry): T {
+  return decodeJson(store.read(entry.ref)) as T
+}
+
+function tree(name: string, ref: Reference): OutputEntry {
+  return { name, role: 'tree', ref }
+}
+
+export const IMAGE_BUILTINS = builtinTable(unpackStage0, overlay, normalise, describeBuild, history)
