@@ -56,7 +56,9 @@ export interface ArtifactStat {
 export interface StoreWriter {
   put(bytes: Uint8Array, typeTag?: TypeTag): Reference
   /** Content of any size from an open file, in constant memory. @throws AslError CAPTURE_FAILED when it changes size */
-  putFile(path: string): Reference
+  putFile(path: string | Uint8Array): Reference
+  /** The same from a descriptor, which stays open; `name` is for messages. */
+  putOpenFile(fd: number, name: string): ArtifactStat
   /** Content in pieces whose total size is known. */
   putChunks(chunks: Iterable<Uint8Array>, sizeBytes: number, typeTag?: TypeTag): Reference
   /** Sees the store and what this batch has put. */

@@ -47,7 +47,11 @@ export function memoryStore(): Store {
       }
       return {
         put,
-        putFile: path => put(readFileSync(path)),
+        putFile: path => put(readFileSync(path as string)),
+        putOpenFile: fd => {
+          const bytes = readFileSync(fd)
+          return { reference: put(bytes), typeTag: undefined, sizeBytes: bytes.length }
+        },
         putChunks: (chunks, sizeBytes, typeTag) => {
           const bytes = Buffer.concat([...chunks])
           artifactHasher(sizeBytes, typeTag).update(bytes).reference()

@@ -1,9 +1,18 @@
 /**
  * Store: artifacts on disk. Sealed blocks, index segments, a hash-chained log, snapshots; check and collect.
- * Implements docs/spec/store.md.
+ * Implements docs/spec/store.md and docs/spec/tree.md.
  *
  * The log is the truth. What is read back is verified; what fails verification is never returned, and is named.
  */
+
+export { diskFs } from './disk-fs.ts'
+export { DiskStore, type OpenOptions } from './disk-store.ts'
+export type { FileStat, ReadFs, StoreFs, WriterLock } from './fs.ts'
 export * from './interface.ts'
 export { memoryStore } from './memory-store.ts'
 export * from './receipts.ts'
+export { type InitOptions, initStore, openReader, openStore } from './open-store.ts'
+export { type CheckedOut, type CheckoutOptions, checkoutTree } from './tree/checkout.ts'
+export { type Ingested, type IngestOptions, ingestTree, isPortableXattr } from './tree/ingest.ts'
+export { joinPath, showPath, splitPath } from './tree/path.ts'
+export { readTree, resolveFile, resolvePath, type WalkedEntry, walkTree } from './tree/walk.ts'

@@ -5,6 +5,7 @@
 export * from './clock.ts'
 export * from './files.ts'
 export * from './machine.ts'
+export * from './posix.ts'
 export * from './run.ts'
 export * from './tools.ts'
 export * from './usage.ts'
