@@ -14,6 +14,8 @@ export interface RunOptions {
   readonly stderr?: 'capture' | 'inherit' | number
   /** Further pipes, passed on as descriptors 3, 4, …; `onStart` talks through `child.stdio`. */
   readonly extraPipes?: number
+  /** Opens Node's message channel, for a child that is a Node program too; `onStart` talks through it. */
+  readonly hasMessageChannel?: boolean
   /** Killed with SIGKILL after this long. */
   readonly timeoutMs?: number
   readonly signal?: AbortSignal
@@ -55,6 +57,7 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
       stdout === 'capture' ? 'pipe' : stdout,
       stderr === 'capture' ? 'pipe' : stderr,
       ...Array<'pipe'>(options.extraPipes ?? 0).fill('pipe'),
+      ...(options.hasMessageChannel === true ? (['ipc'] as const) : []),
     ],
   })
   const kept = { stdout: collect(child.stdout), stderr: collect(child.stderr) }
