@@ -5,4 +5,14 @@
  *
  * The deterministic half of a receipt never holds a time, a host, a user or a path of the builder.
  */
+
+export { isMachineLocal } from './network/address.ts'
+export * from './network/download.ts'
+export * from './network/environment.ts'
+export { type KeepBodies, keepIn } from './network/keeper.ts'
+export type { Mirror } from './network/mirror-map.ts'
+export * from './network/policy.ts'
+export * from './network/recorder.ts'
+export { redactUrl } from './network/request-url.ts'
+export type { UpstreamProxy } from './network/upstream-proxy.ts'
 export * from './receipts.ts'

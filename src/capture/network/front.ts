@@ -1,0 +1,44 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+/** What a client may send before it is cut off. It is hostile until proven slow. */
+const MAX_HEADER_SIZE_BYTES = 32 * 1024
+const HEADERS_TIMEOUT_MS = 30_000
+const REQUEST_TIMEOUT_MS = 300_000
+const KEEP_ALIVE_TIMEOUT_MS = 60_000
+const MAX_CONNECTIONS = 512
+
+export interface FrontHandlers {
+  onRequest(request: IncomingMessage, response: ServerResponse): void
+  onConnect(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** Bytes that are no HTTP request: another protocol, headers without end. */
+  onGarbage(reason: string): void
+}
+
+/**
+ * The side that faces the step: parses requests, one connection at a time, in order (pipelining and keep-alive are
+ * the server's), with bounds on all of it.
+ */
+export function openFront(handlers: FrontHandlers): Server {
+  const server = createServer({
+    maxHeaderSize: MAX_HEADER_SIZE_BYTES,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    requireHostHeader: false, // an absolute target says it all; apt of old sends none
+  })
+  server.maxConnections = MAX_CONNECTIONS
+  server.on('request', handlers.onRequest)
+  // Whoever waits for leave to send a body is answered at once.
+  server.on('checkContinue', handlers.onRequest)
+  server.on('checkExpectation', handlers.onRequest)
+  server.on('connect', handlers.onConnect)
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code !== 'ECONNRESET') handlers.onGarbage(error.code ?? error.message)
+    const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+    const body = 'asl: this is an HTTP proxy; what came is no request it can take\n'
+    if (!socket.writable) socket.destroy()
+    else socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+  })
+  return server
+}
