@@ -87,7 +87,7 @@ const history: Builtin = {
     })
     const hash = Buffer.from(snapshotHash)
     return [
-      tree('history', ingestTree(writer, folder, { epoch: environment.sourceDateEpoch })),
+      tree('history', ingestTree(writer, folder, { mtime: 'clamp', epoch }).reference),
       { name: 'snapshot-hash', role: 'file', ref: writer.put(hash), size: hash.length },
     ]
   },

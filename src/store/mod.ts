@@ -13,6 +13,15 @@ export { memoryStore } from './memory-store.ts'
 export * from './receipts.ts'
 export { type InitOptions, initStore, openReader, openStore } from './open-store.ts'
 export { type CheckedOut, type CheckoutOptions, checkoutTree } from './tree/checkout.ts'
-export { type Ingested, type IngestOptions, ingestTree, isPortableXattr } from './tree/ingest.ts'
+export {
+  type EntryIngest,
+  type Ingested,
+  type IngestOptions,
+  ingestTree,
+  inPathOrder,
+  isPortableXattr,
+  openEntryIngest,
+} from './tree/ingest.ts'
+export { type DraftFolder, emptyDraft, openDraft } from './tree/draft.ts'
 export { joinPath, showPath, splitPath } from './tree/path.ts'
 export { readTree, resolveFile, resolvePath, type WalkedEntry, walkTree } from './tree/walk.ts'

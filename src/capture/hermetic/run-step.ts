@@ -232,7 +232,7 @@ function collectOutputs(
   for (const item of readdirSync(sandbox.outputFolder, { withFileTypes: true })) {
     const path = join(sandbox.outputFolder, item.name)
     if (item.isDirectory()) {
-      const ref = ingestTree(writer, path, { epoch })
+      const { reference: ref } = ingestTree(writer, path, { mtime: 'clamp', epoch })
       entries.push({ name: item.name, role: 'tree', ref })
       adoptions.push(() => host.trees.adopt(ref, path, undefined))
     } else if (item.isFile()) {

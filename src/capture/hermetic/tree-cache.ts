@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { parseReference, type Reference } from '../../core/mod.ts'
 import { checkoutTree, type StoreReader } from '../../store/mod.ts'
 import { tryReadFile, writeFileAtomic } from '../../sys/mod.ts'
+import { clampTimes } from './clamp-times.ts'
 
 /**
  * Trees of the store as folders on disk, ready to be the lower layers of an overlay. A folder is one layer: a whole
@@ -21,7 +22,9 @@ const MOST_LAYERS = 12
 const LAYER = 'layer'
 const BELOW = 'below'
 
-export function openTreeCache(store: StoreReader, folder: string): TreeCache {
+/** @param epoch what files without a time of their own get, seconds since 1970; each epoch has layers of its own */
+export function openTreeCache(store: StoreReader, cacheFolder: string, epoch: number): TreeCache {
+  const folder = join(cacheFolder, String(epoch))
   mkdirSync(folder, { recursive: true })
   const home = (tree: Reference): string => join(folder, tree)
   const stack = (tree: Reference): string[] | undefined => {
@@ -37,7 +40,7 @@ export function openTreeCache(store: StoreReader, folder: string): TreeCache {
     return layers
   }
   /** Complete or absent: a folder gets its name last. */
-  const place = (tree: Reference, below: Reference | undefined, fill: (layer: string) => void): void => {
+  const place = (tree: Reference, below: Reference | undefined, fill: (layer: string) => unknown): void => {
     const temporary = `${home(tree)}.tmp`
     rmSync(temporary, { recursive: true, force: true })
     mkdirSync(temporary)
@@ -50,15 +53,15 @@ export function openTreeCache(store: StoreReader, folder: string): TreeCache {
     layers(tree) {
       const known = stack(tree)
       if (known !== undefined) return known
-      place(tree, undefined, layer => {
-        mkdirSync(layer)
-        checkoutTree(store, tree, layer)
-      })
+      place(tree, undefined, layer => checkoutTree(store, tree, layer, { epoch }))
       return [join(home(tree), LAYER)]
     },
     adopt(tree, from, below) {
       if (stack(tree) !== undefined) return
-      place(tree, below, layer => renameSync(from, layer))
+      place(tree, below, layer => {
+        clampTimes(from, epoch)
+        renameSync(from, layer)
+      })
     },
   }
 }

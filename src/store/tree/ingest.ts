@@ -54,6 +54,22 @@ export function ingestTree(writer: StoreWriter, folder: string | Uint8Array, opt
   return { reference, entryCount: pass.entryCount, sizeBytes: pass.sizeBytes }
 }
 
+/** For callers that walk a folder themselves: entries as {@link ingestTree} makes them, hard links found across calls. */
+export interface EntryIngest {
+  /** @param path from the top of the tree; names are to be offered in path order (see {@link inPathOrder}) */
+  entry(hostPath: Buffer, path: Buffer, name: Buffer, stat: Stats): TreeEntry
+  /** Mode, owner, time and attributes alone. */
+  metadata(hostPath: Buffer, stat: Stats): Pick<TreeEntry, 'mode' | 'uid' | 'gid' | 'mtime' | 'xattrs'>
+}
+
+export function openEntryIngest(writer: StoreWriter, options: IngestOptions = {}): EntryIngest {
+  const pass: Pass = { writer, options, firstNames: new Map(), entryCount: 0, sizeBytes: 0 }
+  return {
+    entry: (hostPath, path, name, stat) => entryOf(pass, hostPath, path, name, stat),
+    metadata: (hostPath, stat) => metadata(pass, hostPath, stat),
+  }
+}
+
 /** Attributes that say something about the file and not about the machine it lies on or the mount it is seen through. */
 export function isPortableXattr(name: Buffer): boolean {
   const text = name.toString('latin1')

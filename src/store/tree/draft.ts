@@ -1,5 +1,5 @@
-import { AslError, entryRef, KINDS, type Reference, TREE, type Tree, type TreeEntry } from '../core/mod.ts'
-import type { StoreReader, StoreWriter } from './interface.ts'
+import { AslError, entryRef, KINDS, type Reference, TREE, type Tree, type TreeEntry } from '../../core/mod.ts'
+import type { StoreReader, StoreWriter } from '../interface.ts'
 
 /**
  * A folder of a tree that is being changed. Folders are read when they are opened and written when something in them
