@@ -1,6 +1,6 @@
 import { Value } from 'typebox/value'
 import { LineCounter, parseDocument } from 'yaml'
-import { AslError, nearest } from '../core/mod.ts'
+import { AslError, nearestNames } from '../core/mod.ts'
 import { RECIPE_SCHEMA, type Recipe } from './recipe-schema.ts'
 
 const MAX_RECIPE_SIZE_BYTES = 1024 * 1024
@@ -65,7 +65,7 @@ function findingsOf(value: unknown): Finding[] {
 }
 
 function unknownKey(key: string, known: readonly string[]): string {
-  const meant = nearest(key, known)
+  const [meant] = nearestNames(key, known)
   return `key "${key}" is not known${meant === undefined ? `; known here: ${known.join(', ')}` : `; did you mean "${meant}"?`}`
 }
 
