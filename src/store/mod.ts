@@ -6,3 +6,4 @@
  */
 export * from './interface.ts'
 export { memoryStore } from './memory-store.ts'
+export * from './receipts.ts'
