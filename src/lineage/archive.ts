@@ -14,7 +14,7 @@ export interface ArchiveReaders {
   /** The packages that a `Packages` file lists, whatever its compression. @throws AslError FORMAT_INVALID */
   packagesIndex(input: NamedArtifact): AsyncIterable<IndexedPackage> | Iterable<IndexedPackage>
   /** Checks the signature of an `InRelease` file against keyrings. */
-  verifyRelease(signed: Uint8Array, keyrings: readonly Keyring[]): Promise<ReleaseSignature>
+  verifyRelease(signed: Uint8Array, keyrings: readonly Keyring[]): Promise<SignedRelease>
 }
 
 export interface NamedArtifact {
@@ -57,13 +57,19 @@ export interface Keyring {
   readonly bytes: Uint8Array
 }
 
+export interface SignedRelease {
+  /** What was signed, and nothing that stands around it. */
+  readonly text: string
+  readonly signature: ReleaseSignature
+}
+
 export type ReleaseSignature = VerifiedSignature | UnverifiedSignature
 
 export interface VerifiedSignature {
   readonly isVerified: true
   /** Of the key that signed, upper-case hex. */
   readonly fingerprint: string
-  readonly userId?: string
+  readonly userId: string
   /** Path of the keyring that held it. */
   readonly keyring: string
 }

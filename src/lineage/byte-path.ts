@@ -41,6 +41,11 @@ export function nameOf(path: BytePath): string {
   return path.slice(path.lastIndexOf('/') + 1)
 }
 
+export function isUtf8Path(path: BytePath): boolean {
+  const bytes = Buffer.from(path, 'latin1')
+  return compareBytes(Buffer.from(bytes.toString('utf8')), bytes) === 0
+}
+
 /** What a person reads: UTF-8 where it is, and every byte that is not, or that moves a cursor, as `\xNN`. */
 export function showPath(path: string): string {
   return showBytes(Buffer.from(path, 'latin1'))

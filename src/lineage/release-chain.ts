@@ -1,22 +1,18 @@
-import { AslError, messageOf, type Reference, type Sha256, sha256Stream } from '../core/mod.ts'
+import { AslError, messageOf, type Reference, type Sha256 } from '../core/mod.ts'
+import { parseDebianRelease } from '../formats/mod.ts'
 import type { StoreReader } from '../store/mod.ts'
 import type { ArchiveReaders, IndexedPackage, Keyring, NamedArtifact, ReleaseSignature } from './archive.ts'
 import { bytePathOf, joinPath, showPath } from './byte-path.ts'
-import { fieldOf } from './dpkg-database.ts'
 import type { Graph, GraphStep } from './graph.ts'
+import type { PlainDigests } from './plain-digests.ts'
 import { isNamed, type NamedInput } from './step-sources.ts'
 import type { TreeReader } from './tree-reader.ts'
 
 /** What vouches for a package: a list that names its digest, a signed release that names the list's, the key. */
-export interface ReleaseChain {
-  readonly sha256: Sha256
-  readonly listed: ListedPackage | undefined
-}
-
 export interface ListedPackage {
   readonly entry: IndexedPackage
   readonly index: NamedArtifact & { readonly sha256: Sha256; readonly pathInRelease: string }
-  readonly release: NamedArtifact & { readonly suite: string; readonly date: string }
+  readonly release: NamedArtifact & { readonly suite: string; readonly date: number }
   readonly signature: ReleaseSignature & { readonly keyringFrom?: KeyringPlace }
 }
 
@@ -24,8 +20,8 @@ export interface ListedPackage {
 export type KeyringPlace = 'input' | 'root tree' | 'output tree'
 
 export interface ReleaseChains {
-  /** The chain above an input of a step. Lists of the step itself come first, then those of any other step. */
-  of(step: GraphStep, input: NamedInput): Promise<ReleaseChain>
+  /** What lists an input of a step: the lists among its inputs come first, then those of any other step. */
+  listing(step: GraphStep, input: NamedInput): Promise<ListedPackage | undefined>
   findings(): readonly string[]
 }
 
@@ -34,14 +30,9 @@ export function releaseChains(
   graph: Graph,
   trees: TreeReader,
   readers: ArchiveReaders,
+  digestOf: PlainDigests,
 ): ReleaseChains {
-  const digests = new Map<Reference, Sha256>()
   const findings = new Set<string>()
-  const digestOf = (ref: Reference): Sha256 => {
-    const digest = digests.get(ref) ?? sha256Of(store, ref)
-    digests.set(ref, digest)
-    return digest
-  }
   const lists = new Map<Reference, Promise<ReadonlyMap<string, ListedPackage>>>()
   const listsOf = (step: GraphStep): Promise<ReadonlyMap<string, ListedPackage>> => {
     const reading = lists.get(step.ref) ?? readLists({ store, trees, readers, digestOf, findings }, step)
@@ -51,13 +42,13 @@ export function releaseChains(
   const withReleases = [...graph.steps.values()].filter(step => step.inputs.some(isRelease))
   return {
     findings: () => [...findings].sort(),
-    async of(step, input) {
+    async listing(step, input) {
       const sha256 = digestOf(input.ref)
       for (const candidate of [step, ...withReleases.filter(other => other !== step)]) {
         const listed = (await listsOf(candidate)).get(sha256)
-        if (listed !== undefined) return { sha256, listed }
+        if (listed !== undefined) return listed
       }
-      return { sha256, listed: undefined }
+      return undefined
     },
   }
 }
@@ -66,7 +57,7 @@ interface World {
   readonly store: StoreReader
   readonly trees: TreeReader
   readonly readers: ArchiveReaders
-  readonly digestOf: (ref: Reference) => Sha256
+  readonly digestOf: PlainDigests
   readonly findings: Set<string>
 }
 
@@ -79,69 +70,72 @@ async function readLists(world: World, step: GraphStep): Promise<ReadonlyMap<str
   const { store, readers, digestOf, findings } = world
   const listed = new Map<string, ListedPackage>()
   const inputs = step.inputs.filter(isNamed).filter(input => store.has(input.ref))
-  const wanted = new Set(inputs.filter(isPackage).map(input => digestOf(input.ref)))
+  const wanted = new Set<string>(inputs.filter(isPackage).map(input => digestOf(input.ref)))
   const others = inputs.filter(input => input.role === 'download' && !isPackage(input) && !isRelease(input))
   for (const input of inputs.filter(isRelease)) {
-    const bytes = store.read(input.ref, MAX_RELEASE_BYTES)
-    const release = parseRelease(bytes.toString('utf8'))
-    const signature = await checkSignature(world, step, bytes)
-    for (const index of others) {
-      const pathInRelease = release.packagesBySha256.get(digestOf(index.ref))
-      if (pathInRelease === undefined) continue
-      try {
-        for await (const entry of readers.packagesIndex(index)) {
-          if (!wanted.has(entry.sha256 as Sha256) || listed.has(entry.sha256)) continue
-          listed.set(entry.sha256, {
-            entry,
-            index: { ref: index.ref, name: index.name, sha256: digestOf(index.ref), pathInRelease },
-            release: { ref: input.ref, name: input.name, suite: release.suite, date: release.date },
-            signature,
-          })
-        }
-      } catch (error) {
-        if (!(error instanceof AslError) || error.code === 'STORE_IO') throw error
-        findings.add(`${index.name}: ${messageOf(error)}`)
+    await orFinding(input.name, findings, async () => {
+      const { text, signature } = await checkSignature(world, step, store.read(input.ref, MAX_RELEASE_BYTES))
+      const { codename, suite, date, files } = parseDebianRelease(text, input.name)
+      const release = { ref: input.ref, name: input.name, suite: codename ?? suite ?? '', date }
+      const paths = new Map(
+        [...files].filter(([path]) => PACKAGES.test(path)).map(([path, file]) => [file.sha256, path]),
+      )
+      for (const { ref, name } of others) {
+        const sha256 = digestOf(ref)
+        const pathInRelease = paths.get(sha256)
+        if (pathInRelease === undefined) continue
+        const index = { ref, name, sha256, pathInRelease }
+        await orFinding(name, findings, async () => {
+          for await (const entry of readers.packagesIndex(index)) {
+            const known = listed.get(entry.sha256)
+            if (!wanted.has(entry.sha256) || isAsGood(known, signature.isVerified)) continue
+            listed.set(entry.sha256, { entry, index, release, signature })
+          }
+        })
       }
-    }
+    })
   }
   return listed
 }
 
-interface Release {
-  readonly suite: string
-  readonly date: string
-  /** Digest of each `Packages` file, compressed or not → its path in the release. */
-  readonly packagesBySha256: ReadonlyMap<string, string>
+/** What a verified release lists is not replaced, and an unverified one replaces nothing. */
+function isAsGood(known: ListedPackage | undefined, isVerified: boolean): boolean {
+  return known !== undefined && (known.signature.isVerified || !isVerified)
 }
 
-/**
- * Reads an `InRelease` or `Release` file (Debian RepositoryFormat). Whether it is genuine the signature says, not this.
- */
-export function parseRelease(text: string): Release {
-  const packagesBySha256 = new Map<string, string>()
-  const section = /^SHA256:[ \t]*\n((?:[ \t].*\n?)*)/m.exec(text)?.[1] ?? ''
-  for (const line of section.split('\n')) {
-    const [sha256, , path] = line.trim().split(/[ \t]+/)
-    if (sha256 === undefined || path === undefined || !/(^|\/)Packages(\.[a-z0-9]+)?$/.test(path)) continue
-    packagesBySha256.set(sha256, path)
+const PACKAGES = /(^|\/)Packages(\.[a-z0-9]+)?$/
+
+/** A list that cannot be read vouches for nothing, and is named. */
+async function orFinding(name: string, findings: Set<string>, read: () => Promise<void>): Promise<void> {
+  try {
+    await read()
+  } catch (error) {
+    if (!(error instanceof AslError) || error.code === 'STORE_IO') throw error
+    findings.add(`${name}: ${messageOf(error)}`)
   }
-  const suite = fieldOf(text, 'Codename') ?? fieldOf(text, 'Suite') ?? ''
-  return { suite, date: fieldOf(text, 'Date') ?? '', packagesBySha256 }
 }
 
-async function checkSignature(world: World, step: GraphStep, bytes: Buffer): Promise<ListedPackage['signature']> {
-  let last: ReleaseSignature = { isVerified: false, keyIds: [], reason: 'no keyring was found' }
+interface CheckedRelease {
+  readonly text: string
+  readonly signature: ListedPackage['signature']
+}
+
+async function checkSignature(world: World, step: GraphStep, bytes: Buffer): Promise<CheckedRelease> {
+  let last = await world.readers.verifyRelease(bytes, [])
   for (const [keyringFrom, keyrings] of keyringsOf(world, step)) {
     if (keyrings.length === 0) continue
     last = await world.readers.verifyRelease(bytes, keyrings)
-    if (last.isVerified) return { ...last, keyringFrom }
+    if (last.signature.isVerified) return { text: last.text, signature: { ...last.signature, keyringFrom } }
   }
   return last
 }
 
-/** Where apt looks (apt-secure(8)), and where Debian's keyring package puts its own. */
+/**
+ * Where apt looks (apt-secure(8)), and where Debian's keyring package puts its own. That package also ships the keys it
+ * no longer trusts, as `debian-archive-removed-keys`.
+ */
 const KEYRING_FOLDERS = ['/usr/share/keyrings', '/etc/apt/keyrings', '/etc/apt/trusted.gpg.d'].map(bytePathOf)
-const KEYRING_NAME = /\.(gpg|pgp|asc)$/
+const KEYRING_NAME = /^(?!.*removed-keys).*\.(gpg|pgp|asc)$/
 
 /** Most independent first: a keyring that came with the packages it vouches for proves the least. */
 function* keyringsOf(world: World, step: GraphStep): Iterable<[KeyringPlace, readonly Keyring[]]> {
@@ -175,11 +169,4 @@ function isPackage(input: { readonly name?: string }): boolean {
 
 function isRelease(input: { readonly name?: string }): boolean {
   return input.name !== undefined && /(^|\/)InRelease$/.test(input.name)
-}
-
-/** Plain digest of an artifact's content, in constant memory. @throws AslError STORE_NOT_FOUND, STORE_INTEGRITY */
-export function sha256Of(store: StoreReader, ref: Reference): Sha256 {
-  const state = sha256Stream()
-  for (const chunk of store.chunks(ref)) state.update(chunk)
-  return state.digest()
 }
