@@ -1,0 +1,23 @@
+/**
+ * Lineage: receipts become a graph, and the graph answers questions. Where does this file come from (whence), what does
+ * the whole history look like (dag), what made two results differ (diff), and the same for other tools (exports).
+ * Implements docs/spec/lineage.md.
+ *
+ * Pure reading: nothing here writes to a store. Edges and names come from foreign stores, so what they claim is checked
+ * against manifests and bytes, and what does not fit is a finding that names the artifact.
+ */
+export * from './archive.ts'
+export { archiveReaders } from './archive-readers.ts'
+export { type BytePath, bytePathOf, showBytes, showPath, showText } from './byte-path.ts'
+export {
+  buildGraph,
+  type Graph,
+  type GraphFinding,
+  type GraphInput,
+  type GraphOutput,
+  type GraphStep,
+} from './graph.ts'
+export { type TreeReader, treeReader } from './tree-reader.ts'
+export { type WhenceAsker, type WhenceSubject, whenceAsker } from './whence.ts'
+export type { Whence, WhenceLink } from './whence-link.ts'
+export { formatWhence } from './whence-text.ts'
