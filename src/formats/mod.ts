@@ -1,16 +1,21 @@
 /**
- * Formats: bytes of the archive and boot world, read and written. Pure: no I/O, no clock; streams in, streams out.
- * Debian packages and indices (deb822, ar, tar, gz/xz/zst, versions, relations).
- *
- * What is read here is foreign: lengths are checked before memory is asked for, paths before they are used.
+ * Formats: the bytes of the archive and boot worlds, read and written. Pure: no I/O and no clock; images are read in
+ * place through a `ByteSource`, archives as streams. Nothing that is read is trusted: lengths are checked before memory
+ * is asked for, paths before they are used, and what does not fit is an error that names the place. Writers are
+ * deterministic: equal arguments, equal bytes.
  */
 export * from './ar.ts'
 export * from './archive-path.ts'
 export * from './byte-reader.ts'
+export * from './byte-source.ts'
 export * from './deb.ts'
 export * from './deb822.ts'
 export * from './debian-relation.ts'
 export * from './debian-release.ts'
 export * from './debian-version.ts'
 export * from './decompress.ts'
+export * from './el-torito.ts'
+export { formatError, shownName } from './format-error.ts'
+export * from './iso9660.ts'
+export * from './iso9660-folder.ts'
 export * from './tar.ts'

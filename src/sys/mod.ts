@@ -3,6 +3,7 @@
  * tells the time. No other room starts a process; a test sees to it.
  */
 export * from './clock.ts'
+export * from './file-source.ts'
 export * from './files.ts'
 export * from './machine.ts'
 export * from './posix.ts'
