@@ -6,6 +6,13 @@
  * The deterministic half of a receipt never holds a time, a host, a user or a path of the builder.
  */
 
+export * from './hermetic/builtin.ts'
+export { isInitialUserNamespace } from './hermetic/namespace.ts'
+export { type KnownSteps, openKnownSteps } from './hermetic/known-steps.ts'
+export * from './hermetic/run-step.ts'
+export * from './hermetic/step.ts'
+export { openTreeCache, type TreeCache } from './hermetic/tree-cache.ts'
+export { knownResponses, openStepNetwork } from './network/step-network.ts'
 export { isMachineLocal } from './network/address.ts'
 export * from './network/download.ts'
 export * from './network/environment.ts'

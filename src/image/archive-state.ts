@@ -1,7 +1,8 @@
 import { AslError, encodeJson, type InputEntry, type Reference, sha256, type Sha256 } from '../core/mod.ts'
 import { parseDebianRelease } from '../formats/mod.ts'
 import type { StoreWriter } from '../store/mod.ts'
-import { type ArchiveSource, type FetchArtifact, type Keyring, verifyClearsigned } from './debian/mod.ts'
+import type { ArchiveSource, FetchArtifact } from './debian/archive.ts'
+import { type Keyring, verifyClearsigned } from './debian/release-signature.ts'
 
 /** What the suites of an archive say of themselves at one moment: everything else follows from these files. */
 export interface ArchiveState {

@@ -12,7 +12,10 @@ import {
 } from '../core/mod.ts'
 import { DESCRIBE_BUILD } from '../lineage/mod.ts'
 import { ingestTree, openDraft, packImageStore, type StoreReader } from '../store/mod.ts'
-import { fetchPackages, openArchive, openKeyring, stage0Packages, UNPACK_DEBS, unpackDebs } from './debian/mod.ts'
+import { openArchive } from './debian/archive.ts'
+import { openKeyring } from './debian/release-signature.ts'
+import { fetchPackages, stage0Packages } from './debian/stage0.ts'
+import { UNPACK_DEBS, unpackDebs } from './debian/unpack.ts'
 import { type HistoryProfile, historySet } from './history.ts'
 import { normaliseRoot } from './normalise.ts'
 import { entryAt } from './project-tree.ts'
@@ -22,10 +25,10 @@ import { mergeTree } from './tree-merge.ts'
 /** `root` with each tree of role `overlay` put over it, in the order of their names. */
 const overlay: Builtin = {
   name: 'op:overlay',
-  async run({ store, writer, input, inputs }) {
+  async run({ store, openWriter, input, inputs }) {
     const root = openDraft(store, input('root').ref)
     for (const entry of inputs.filter(candidate => candidate.role === 'overlay')) mergeTree(store, root, entry.ref)
-    return [tree('root', root.put(writer))]
+    return [tree('root', root.put(openWriter()))]
   },
 }
 
@@ -38,23 +41,23 @@ interface NormaliseParameters {
 /** `root` without what installations leave to chance, with the identity of the recipe. */
 const normalise: Builtin = {
   name: 'op:normalise',
-  async run({ store, writer, input, environment }) {
+  async run({ store, openWriter, input, environment }) {
     const parameters = readParameters<NormaliseParameters>(store, input('parameters'))
     const root = openDraft(store, input('root').ref)
-    normaliseRoot(store, writer, root, {
+    normaliseRoot(store, openWriter(), root, {
       hostname: parameters.hostname,
       imageId: parameters.image_id,
       imageVersion: parameters.image_version,
       epoch: environment.sourceDateEpoch,
     })
-    return [tree('root', root.put(writer))]
+    return [tree('root', root.put(openWriter()))]
   },
 }
 
 /** Names what a build was made of, so that a history has one place to start from: docs/spec/history.md. */
 const describeBuild: Builtin = {
   name: DESCRIBE_BUILD,
-  async run({ writer, inputs, store, input }) {
+  async run({ openWriter, inputs, store, input }) {
     const refs = (isReceipt: boolean): [string, Reference][] =>
       inputs.filter(entry => (entry.role === 'receipt') === isReceipt).map(entry => [entry.name, entry.ref])
     const bytes = encodeJson({
@@ -64,7 +67,7 @@ const describeBuild: Builtin = {
       root_hash: store.read(input('root.hash').ref).toString('utf8'),
       root_tree: input('root').ref,
     })
-    return [{ name: 'build.json', role: 'manifest', ref: writer.put(bytes), size: bytes.length }]
+    return [{ name: 'build.json', role: 'manifest', ref: openWriter().put(bytes), size: bytes.length }]
   },
 }
 
@@ -76,19 +79,20 @@ interface HistoryParameters {
 /** The closure of the receipts so far as a sealed store: output `history`, and the raw hash of its snapshot. */
 const history: Builtin = {
   name: 'op:history',
-  async run({ store, writer, inputs, input, scratch, environment }) {
+  async run({ store, openWriter, inputs, input, scratch, environment }) {
+    const epoch = environment.sourceDateEpoch
     const { domain, profile } = readParameters<HistoryParameters>(store, input('parameters'))
     const receipts = inputs.filter(entry => entry.role === 'receipt').map(entry => entry.ref)
     const { present, absent } = historySet(store, receipts, profile, packageDatabase(store, input('root').ref))
     const folder = join(scratch, 'history')
     const { snapshotHash } = packImageStore(store, present, absent, folder, {
       domainId: parseDomainId(domain),
-      epoch: environment.sourceDateEpoch,
+      epoch,
     })
     const hash = Buffer.from(snapshotHash)
     return [
-      tree('history', ingestTree(writer, folder, { mtime: 'clamp', epoch }).reference),
-      { name: 'snapshot-hash', role: 'file', ref: writer.put(hash), size: hash.length },
+      tree('history', ingestTree(openWriter(), folder, { mtime: 'clamp', epoch }).reference),
+      { name: 'snapshot-hash', role: 'file', ref: openWriter().put(hash), size: hash.length },
     ]
   },
 }
@@ -114,7 +118,7 @@ interface UnpackParameters {
 /** The first tree: packages that the archive's own signature vouches for, unpacked by this process. */
 const unpackStage0: Builtin = {
   name: UNPACK_DEBS,
-  async run({ store, writer, input, environment, scratch, fetch, progress }) {
+  async run({ store, openWriter, input, environment, scratch, fetch, progress }) {
     const parameters = readParameters<UnpackParameters>(store, input('parameters'))
     const armored = store.read(entryRef(entryAt(store, input('project').ref, parameters.keyring))).toString('utf8')
     const archive = await openArchive({
@@ -125,7 +129,7 @@ const unpackStage0: Builtin = {
       nowSeconds: environment.sourceDateEpoch,
     })
     const debs = await fetchPackages(archive, stage0Packages(archive), { onFetched: (_, done, total) => progress?.(done, total) })
-    const root = await unpackDebs(debs, { store, writer, scratchFolder: scratch })
+    const root = await unpackDebs(debs, { store, writer: openWriter(), scratchFolder: scratch })
     return [tree('root', root)]
   },
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { AslError, type InputEntry } from '../core/mod.ts'
-import type { FetchArtifact } from './debian/mod.ts'
+import type { FetchArtifact } from './debian/archive.ts'
 
 /** Inside receipts the npm registry always has this name. */
 export const LOGICAL_REGISTRY = 'http://npm.internal'

@@ -1,4 +1,4 @@
-import { AslError, type Environment, type InputEntry, type OutputEntry } from '../../core/mod.ts'
+import { AslError, type Environment, type InputEntry, type OutputEntry, type Reference } from '../../core/mod.ts'
 import type { StoreReader, StoreWriter } from '../../store/mod.ts'
 
 /**
@@ -13,23 +13,18 @@ export interface Builtin {
 
 export interface BuiltinContext {
   readonly store: StoreReader
-  readonly writer: StoreWriter
+  /** The batch that the step's outputs go into; the same one at every call. Fetch first: it holds the store's lock. */
+  openWriter(): StoreWriter
   readonly environment: Environment
   readonly inputs: readonly InputEntry[]
   /** @throws AslError REQUEST_INVALID when the step was given no such input */
   input(name: string): InputEntry
   /** Asks the network through the recorder; each answer becomes an input. Only where the environment declares it. */
-  fetch(url: string, expected?: ExpectedContent): Promise<FetchedContent | undefined>
+  fetch(url: string): Promise<FetchedContent | undefined>
   /** A private folder that is removed afterwards. */
   readonly scratch: string
   readonly signal?: AbortSignal
   progress?(doneBytes: number, totalBytes?: number): void
-}
-
-/** What a file must be, where that is known before it is asked for. */
-export interface ExpectedContent {
-  readonly sha256: Sha256
-  readonly sizeBytes: number
 }
 
 /** A response that is in the store. */

@@ -33,7 +33,7 @@ import {
   writeAll,
 } from '../../sys/mod.ts'
 import { putReceipt, putRun, type RunRecord, type StepRecord } from '../receipts.ts'
-import { type Builtins, builtinNamed, inputNamed } from './builtin.ts'
+import { type Builtins, builtinNamed, type FetchedContent, inputNamed } from './builtin.ts'
 import type { KnownSteps } from './known-steps.ts'
 import { mergeUpper } from './merge-upper.ts'
 import { openSandbox, type Sandbox, type SandboxInput } from './sandbox.ts'
@@ -66,6 +66,8 @@ export interface StepNetwork {
   attach(pid: number): Promise<void>
   /** A certificate that the sandbox trusts, shown at `/work/ca.pem`. */
   readonly caFile: string | undefined
+  /** Asks as a program in the sandbox would. `undefined` when the answer is that there is no such thing. */
+  fetch(url: string): Promise<FetchedContent | undefined>
   /** Every response that the command was given. Call once, after the command has ended. */
   finish(): Promise<NetworkRecord>
   close(): Promise<void>
@@ -75,6 +77,8 @@ export interface NetworkRecord {
   readonly inputs: readonly InputEntry[]
   /** What goes into the run details: the real URLs, header facts, refusals, completeness. */
   readonly details: Json
+  /** What went wrong on the way: an unreachable mirror, a digest that differs. */
+  readonly findings: readonly AslError[]
 }
 
 /**
@@ -104,21 +108,37 @@ interface Finished {
 async function runBuiltin(step: Step, host: StepHost, scratch: string): Promise<Finished> {
   const started = begin(host)
   const builtin = builtinNamed(host.builtins, step.command.builtin ?? '')
-  return inOneBatch(host.store, async writer => {
+  const network = step.environment.network === 'none' ? undefined : await openStepNetwork(step, host)
+  // Opened when first needed: the recorder writes to the store too while a builtin fetches.
+  let writer: StoreWriter | undefined
+  const openWriter = (): StoreWriter => {
+    writer ??= host.store.openWriter()
+    return writer
+  }
+  try {
     const entries = await builtin.run({
       store: host.store,
-      writer,
+      openWriter,
       environment: step.environment,
       inputs: step.inputs,
       input: name => inputNamed(step.inputs, name),
+      fetch: async url => {
+        if (network !== undefined) return network.fetch(url)
+        throw new AslError('REQUEST_INVALID', `Step "${step.name}" declares no network and asks for ${url}`)
+      },
       scratch,
       progress: (done, total) => host.progress?.(step, done, total),
       ...(host.signal === undefined ? {} : { signal: host.signal }),
     })
-    const outputs: OutputManifest = { exitCode: 0, entries }
-    const record = recordOf(step, host, step.inputs, outputs)
-    return { receiptRef: putHalves(writer, record, step, host, started, undefined), outputs: entries }
-  })
+    const answers = await network?.finish()
+    const record = recordOf(step, host, [...step.inputs, ...(answers?.inputs ?? [])], { exitCode: 0, entries })
+    const receiptRef = putHalves(openWriter(), record, step, host, started, undefined)
+    openWriter().commit()
+    return { receiptRef, outputs: entries }
+  } finally {
+    writer?.abort()
+    await network?.close()
+  }
 }
 
 async function runCommand(step: Step, host: StepHost, scratch: string): Promise<Finished> {
@@ -131,7 +151,7 @@ async function runCommand(step: Step, host: StepHost, scratch: string): Promise<
     const answers = await network?.finish()
     const inputs = [...step.inputs, ...(answers?.inputs ?? [])]
     if (result.exitCode === undefined || !step.command.expectExit.includes(result.exitCode) || result.isTimedOut) {
-      throw failure(step, host, result, logs)
+      throw failure(step, host, result, logs, answers?.findings ?? [])
     }
     await sandbox.close()
     return await inOneBatch(host.store, async writer => {
@@ -361,6 +381,7 @@ function failure(
   host: StepHost,
   result: RunResult,
   logs: { readonly stdout: string; readonly stderr: string },
+  findings: readonly AslError[],
 ): AslError {
   const folder = join(host.runsFolder, 'failed', `${new Date(host.clock.nowMs()).toISOString().replaceAll(':', '')}`)
   mkdirSync(folder, { recursive: true })

@@ -80,6 +80,8 @@ export interface NetworkReport {
 export interface Recorder {
   /** Serves the connections of a listening server, which now belongs to the recorder. */
   attach(listener: Server): void
+  /** Waits until every body that has arrived is in the store. @throws what the store threw when it took them */
+  settle(): Promise<void>
   /** How things stand; complete after `close`. */
   report(): NetworkReport
   /**
@@ -165,6 +167,10 @@ class NetworkRecorder implements Recorder {
       findings: this.#ledger.findings(),
       completeness: this.#ledger.completeness(),
     }
+  }
+
+  settle(): Promise<void> {
+    return this.#keeper.flush()
   }
 
   close(): Promise<NetworkReport> {

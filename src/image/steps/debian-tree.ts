@@ -1,5 +1,5 @@
 import type { Step } from '../../capture/mod.ts'
-import type { ArchiveSource } from '../debian/mod.ts'
+import type { ArchiveSource } from '../debian/archive.ts'
 import type { InputEntry, Reference } from '../../core/mod.ts'
 import { type BuildContext, commandStep } from '../build-context.ts'
 
