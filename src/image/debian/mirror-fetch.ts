@@ -12,6 +12,8 @@ export interface MirrorFetchOptions {
   readonly scratchFolder: string
   /** What is in the store already, by plain digest: not fetched again. Whoever asked checks the digest. */
   readonly known?: (sha256: Sha256) => Reference | undefined
+  /** Before the second attempt; twice as long before the third. */
+  readonly retryDelayMs?: number
   readonly signal?: AbortSignal
   readonly onFetched?: (url: string, sizeBytes: number) => void
 }
@@ -91,7 +93,7 @@ async function download<T>(
       if (error instanceof AslError) throw error
       reason = error
     }
-    if (attempt < ATTEMPTS) await setTimeout(attempt * RETRY_DELAY_MS)
+    if (attempt < ATTEMPTS) await setTimeout(attempt * (options.retryDelayMs ?? RETRY_DELAY_MS))
   }
   throw new AslError('NETWORK_UNREACHABLE', `Cannot get ${url} from ${from}: ${deepMessageOf(reason)}`, {
     hint: 'Check the mirror and the network, and run the same command again: what was fetched is kept.',
