@@ -10,10 +10,12 @@ import {
 import { type BinaryPackage, type PackageIndex, packageIndex, readPackages } from './package-index.ts'
 import { type Keyring, type Signer, verifyClearsigned } from './release-signature.ts'
 
-/** A file that was fetched and is in the store. */
+/** A file that was fetched and is in the store, for every reader of it to see. */
 export interface FetchedArtifact {
   readonly reference: Reference
   readonly sizeBytes: number
+  /** Plain digest, where the fetch computed it while the file came; else it is computed here. */
+  readonly sha256?: Sha256
   /** The content, in pieces; as often as asked. */
   chunks(): Iterable<Buffer>
 }
@@ -200,9 +202,7 @@ async function fetchExpected(fetch: FetchArtifact, url: string, expected: Expect
       hint: 'The mirror is being updated, or is not complete. Try again, or use another mirror.',
     })
   }
-  const digest = sha256Stream()
-  for (const piece of fetched.chunks()) digest.update(piece)
-  const found = digest.digest()
+  const found = fetched.sha256 ?? digestOf(fetched.chunks())
   if (found !== expected.sha256 || fetched.sizeBytes !== expected.sizeBytes) {
     throw new AslError(
       'DIGEST_MISMATCH',
@@ -211,4 +211,10 @@ async function fetchExpected(fetch: FetchArtifact, url: string, expected: Expect
     )
   }
   return fetched
+}
+
+function digestOf(chunks: Iterable<Buffer>): Sha256 {
+  const digest = sha256Stream()
+  for (const chunk of chunks) digest.update(chunk)
+  return digest.digest()
 }

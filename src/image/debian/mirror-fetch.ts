@@ -1,8 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
-import { AslError, messageOf, type Reference, type Sha256 } from '../../core/mod.ts'
+import { AslError, messageOf, type Reference, type Sha256, sha256Stream } from '../../core/mod.ts'
 import type { ByteStream } from '../../formats/mod.ts'
 import type { Store, StoreWriter } from '../../store/mod.ts'
-import type { FetchArtifact, FetchedArtifact } from './archive.ts'
+import type { ExpectedContent, FetchArtifact, FetchedArtifact } from './archive.ts'
 import { putStream } from './put-stream.ts'
 
 export interface MirrorFetchOptions {
@@ -10,57 +10,65 @@ export interface MirrorFetchOptions {
   /** Logical base → base of a mirror that carries it, both without a final slash. */
   readonly mirrors: ReadonlyMap<string, string>
   readonly scratchFolder: string
-  /** What is in the store already, by plain digest: not fetched again. */
+  /** What is in the store already, by plain digest: not fetched again. Whoever asked checks the digest. */
   readonly known?: (sha256: Sha256) => Reference | undefined
+  /** Before the second attempt; twice as long before the third. */
+  readonly retryDelayMs?: number
   readonly signal?: AbortSignal
   readonly onFetched?: (url: string, sizeBytes: number) => void
-}
-
-/** A fetch that puts what it gets into a store. What was fetched stays there, however the build ends. */
-export interface MirrorFetch {
-  readonly fetch: FetchArtifact
-  /** Makes everything fetched so far visible and durable. */
-  commit(): void
 }
 
 const ATTEMPTS = 3
 const RETRY_DELAY_MS = 1000
 const LARGEST_FILE_SIZE_BYTES = 4 * 1024 ** 3
 
-export function mirrorFetch(options: MirrorFetchOptions): MirrorFetch {
+/**
+ * A fetch that puts what it gets into a store, one commit a file: what was fetched stays, however the build ends.
+ */
+export function mirrorFetch(options: MirrorFetchOptions): FetchArtifact {
   const { store } = options
-  let writer: StoreWriter | undefined
-  const uncommitted = new Set<Reference>()
-  const commit = (): void => {
-    writer?.commit()
-    writer = undefined
-    uncommitted.clear()
-  }
-  const openWriter = (): StoreWriter => {
-    writer ??= store.openWriter()
-    return writer
-  }
   const inStore = (reference: Reference, sizeBytes: number): FetchedArtifact => ({
     reference,
     sizeBytes,
-    chunks() {
-      if (uncommitted.has(reference)) commit()
-      return store.chunks(reference)
-    },
+    chunks: () => store.chunks(reference),
   })
-  return {
-    commit,
-    async fetch(url, expected) {
-      const known = expected && options.known?.(expected.sha256)
-      if (expected !== undefined && known !== undefined && store.has(known)) return inStore(known, expected.sizeBytes)
-      const maxBytes = expected?.sizeBytes ?? LARGEST_FILE_SIZE_BYTES
-      const put = (body: ByteStream) => putStream(openWriter, body, { ...options, name: url, maxBytes })
-      const stored = await download(url, put, options)
-      if (stored === undefined) return undefined
-      uncommitted.add(stored.reference)
-      options.onFetched?.(url, stored.sizeBytes)
-      return inStore(stored.reference, stored.sizeBytes)
-    },
+  return async (url, expected) => {
+    const known = expected && options.known?.(expected.sha256)
+    if (expected !== undefined && known !== undefined && store.has(known)) {
+      return inStore(known, store.tryStat(known)?.sizeBytes ?? 0)
+    }
+    const stored = await download(url, body => putBody(body, url, expected, options), options)
+    if (stored === undefined) return undefined
+    options.onFetched?.(url, stored.sizeBytes)
+    return { ...inStore(stored.reference, stored.sizeBytes), sha256: stored.sha256 }
+  }
+}
+
+async function putBody(
+  body: ByteStream,
+  url: string,
+  expected: ExpectedContent | undefined,
+  options: MirrorFetchOptions,
+): Promise<{ reference: Reference; sizeBytes: number; sha256: Sha256 }> {
+  const digest = sha256Stream()
+  async function* hashed(): AsyncGenerator<Uint8Array> {
+    for await (const piece of body) {
+      digest.update(piece)
+      yield piece
+    }
+  }
+  let writer: StoreWriter | undefined
+  const openWriter = (): StoreWriter => {
+    writer = options.store.openWriter()
+    return writer
+  }
+  const maxBytes = expected?.sizeBytes ?? LARGEST_FILE_SIZE_BYTES
+  try {
+    const stored = await putStream(openWriter, hashed(), { ...options, name: url, maxBytes })
+    writer?.commit()
+    return { ...stored, sha256: digest.digest() }
+  } finally {
+    writer?.abort()
   }
 }
 
@@ -85,7 +93,7 @@ async function download<T>(
       if (error instanceof AslError) throw error
       reason = error
     }
-    if (attempt < ATTEMPTS) await setTimeout(attempt * RETRY_DELAY_MS)
+    if (attempt < ATTEMPTS) await setTimeout(attempt * (options.retryDelayMs ?? RETRY_DELAY_MS))
   }
   throw new AslError('NETWORK_UNREACHABLE', `Cannot get ${url} from ${from}: ${deepMessageOf(reason)}`, {
     hint: 'Check the mirror and the network, and run the same command again: what was fetched is kept.',

@@ -17,12 +17,12 @@ export interface PutStreamOptions {
 
 /**
  * Puts content that comes asynchronously, of a size that is not known or not trusted, into a store that wants to
- * know it. Memory is bounded whatever the source says. The writer is asked for when all is there, so that a batch that
- * others commit meanwhile is not written to.
+ * know it. Memory is bounded whatever the source says. The writer is asked for when all is there: no store is
+ * locked while a network is waited for.
  * @throws AslError LIMIT_EXCEEDED
  */
 export async function putStream(
-  writerNow: () => StoreWriter,
+  openWriter: () => StoreWriter,
   stream: ByteStream,
   options: PutStreamOptions,
 ): Promise<{ reference: Reference; sizeBytes: number }> {
@@ -33,19 +33,19 @@ export async function putStream(
     const next = await source.next()
     if (next.done === true) {
       const bytes = pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)
-      return { reference: writerNow().put(bytes), sizeBytes }
+      return { reference: openWriter().put(bytes), sizeBytes }
     }
     sizeBytes += next.value.length
     pieces.push(next.value)
     if (sizeBytes > options.maxBytes) {
       throw new AslError('LIMIT_EXCEEDED', `${options.name} is larger than ${options.maxBytes} bytes`)
     }
-    if (sizeBytes > IN_MEMORY_SIZE_BYTES) return spill(writerNow, pieces, source, options)
+    if (sizeBytes > IN_MEMORY_SIZE_BYTES) return spill(openWriter, pieces, source, options)
   }
 }
 
 async function spill(
-  writerNow: () => StoreWriter,
+  openWriter: () => StoreWriter,
   pieces: readonly Uint8Array[],
   rest: AsyncGenerator<Uint8Array>,
   options: PutStreamOptions,
@@ -69,7 +69,7 @@ async function spill(
     } finally {
       closeSync(fd)
     }
-    return { reference: writerNow().putFile(path), sizeBytes }
+    return { reference: openWriter().putFile(path), sizeBytes }
   })
 }
 
