@@ -85,11 +85,11 @@ const history: Builtin = {
     const receipts = inputs.filter(entry => entry.role === 'receipt').map(entry => entry.ref)
     const { present, absent } = historySet(store, receipts, profile, packageDatabase(store, input('root').ref))
     const folder = join(scratch, 'history')
-    const { snapshotHash } = packImageStore(store, present, absent, folder, {
+    const { rootHash } = packImageStore(store, present, absent, folder, {
       domainId: parseDomainId(domain),
       epoch,
     })
-    const hash = Buffer.from(snapshotHash)
+    const hash = Buffer.from(rootHash)
     return [
       tree('history', ingestTree(openWriter(), folder, { mtime: 'clamp', epoch }).reference),
       { name: 'snapshot-hash', role: 'file', ref: openWriter().put(hash), size: hash.length },

@@ -1,4 +1,4 @@
-import { decodeEdge, EDGE_TYPES, entryRef, KINDS, type Reference, TAG_EDGE, TREE } from '../core/mod.ts'
+import { decodeEdge, EDGE_TYPES, entryRef, type Reference, TAG_EDGE, TREE } from '../core/mod.ts'
 import { type LoadedReceipt, loadReceipt, type StoreReader } from '../store/mod.ts'
 
 /** What a history store holds, and what it leaves out on purpose. */

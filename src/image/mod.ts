@@ -1,8 +1,10 @@
 /**
- * Image: from a recipe to a root tree. Debian archives and the first tools tree, made in our own process.
+ * Image: from a recipe to bootable images. Archives and the first tree in our own process; everything after that as
+ * captured steps over trees of the store; variants under `variants/`, one file each.
  *
  * No program of the build host takes part in the content of an image.
  */
+export { type BuildOptions, type BuildResult, type BuildSources, buildImage } from './build.ts'
 export * from './debian/archive.ts'
 export * from './debian/deb-index.ts'
 export * from './debian/host-mirror.ts'
@@ -15,3 +17,6 @@ export * from './debian/resolve.ts'
 export * from './debian/stage0.ts'
 export * from './debian/unpack.ts'
 export * from './tree-builder.ts'
+export { parseRecipe } from './recipe.ts'
+export { RECIPE_SCHEMA, type Recipe } from './recipe-schema.ts'
+export { openSession, prepareBuild, type Session, type SessionOptions } from './session.ts'

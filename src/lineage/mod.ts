@@ -8,6 +8,7 @@
  */
 export * from './archive.ts'
 export { archiveReaders } from './archive-readers.ts'
+export { DESCRIBE_BUILD } from './build-description.ts'
 export { type BytePath, bytePathOf, showBytes, showPath, showText } from './byte-path.ts'
 export {
   buildGraph,

@@ -388,21 +388,19 @@ function failure(
   for (const name of ['stdout', 'stderr'] as const) copyFileSync(logs[name], join(folder, name))
   writeFileSync(join(folder, 'command.json'), `${JSON.stringify(step.command, undefined, 2)}\n`)
   const tail = lastLines(`${readFileSync(logs.stdout, 'utf8')}\n${readFileSync(logs.stderr, 'utf8')}`)
-  return new AslError(
-    'CAPTURE_COMMAND_FAILED',
-    `Step "${step.name}" ${describeEnd(result)}; its logs lie in ${folder}`,
-    {
-      details: {
-        step: step.name,
-        argv: step.command.argv,
-        exitCode: result.exitCode,
-        signal: result.signal,
-        isTimedOut: result.isTimedOut,
-        logs: folder,
-        lastLines: tail,
-      },
+  const [cause] = findings
+  return new AslError(cause?.code ?? 'CAPTURE_COMMAND_FAILED', `Step "${step.name}" ${describeEnd(result)}; its logs lie in ${folder}`, {
+    ...(cause === undefined ? {} : { cause }),
+    hint: [...tail.map(line => `| ${line}`), ...(cause?.hint === undefined ? [] : [cause.hint])].join('\n  '),
+    details: {
+      step: step.name,
+      argv: step.command.argv,
+      exitCode: result.exitCode,
+      signal: result.signal,
+      isTimedOut: result.isTimedOut,
+      logs: folder,
     },
-  )
+  })
 }
 
 function lastLines(text: string): string[] {

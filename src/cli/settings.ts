@@ -1,0 +1,44 @@
+import { join, resolve } from 'node:path'
+import { AslError } from '../core/mod.ts'
+import { parseMirror, tryHostMirror } from '../image/mod.ts'
+import { findTool, runTool, TOOL_ENV } from '../sys/mod.ts'
+import type { Context, VerbInput } from './verb.ts'
+
+/** `--store`, else `$ASL_STORE`, else `.asl/store` in the project. */
+export function storePathOf(context: Context, input: VerbInput): string {
+  const given = input.tryText('store') ?? context.env.ASL_STORE
+  return given === undefined ? join(context.projectRoot, '.asl', 'store') : resolve(context.cwd, given)
+}
+
+/**
+ * The mirrors that a build fetches from: `$ASL_DEBIAN_MIRROR` or `$DEBIAN_MIRROR`, else this host's apt configuration;
+ * the npm registry that npm itself is configured for.
+ * @throws AslError CONFIG_INVALID when no mirror is configured
+ */
+export async function mirrorsOf(context: Context): Promise<{ debian: string; security: string; npm: string }> {
+  const given = context.env.ASL_DEBIAN_MIRROR ?? context.env.DEBIAN_MIRROR
+  const mirror = given === undefined ? tryHostMirror('/') : parseMirror(given, context.env.ASL_DEBIAN_SECURITY_MIRROR)
+  if (mirror === undefined) {
+    throw new AslError('CONFIG_INVALID', 'No Debian mirror is configured on this host', {
+      hint: 'Set ASL_DEBIAN_MIRROR to the base URL of one, such as http://MIRROR/debian.',
+    })
+  }
+  return { debian: mirror.debian, security: mirror.security ?? mirror.debian, npm: await npmRegistry(context) }
+}
+
+async function npmRegistry(context: Context): Promise<string> {
+  const given = context.env.ASL_NPM_REGISTRY ?? context.env.npm_config_registry
+  if (given !== undefined) return given
+  const npm = findTool('npm', context.env.PATH)
+  if (npm === undefined) {
+    throw new AslError('CONFIG_INVALID', 'No npm registry is configured: npm is not installed', {
+      hint: 'Set ASL_NPM_REGISTRY to the base URL of a registry, or install npm.',
+    })
+  }
+  const home = context.env.HOME === undefined ? {} : { HOME: context.env.HOME }
+  const said = await runTool([npm, 'config', 'get', 'registry'], {
+    env: { ...TOOL_ENV, ...home, PATH: context.env.PATH ?? '' },
+    cwd: context.projectRoot,
+  })
+  return said.toString('utf8').trim()
+}

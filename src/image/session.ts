@@ -1,0 +1,239 @@
+import { existsSync, mkdirSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import {
+  type KnownResponse,
+  type Mirror,
+  openKnownSteps,
+  openStepNetwork,
+  openTreeCache,
+  type ResponseKey,
+  type RecorderOptions,
+  keepIn,
+  responseKey,
+  type StepHost,
+  type StepNetwork,
+} from '../capture/mod.ts'
+import { AslError, entryRef, type InputEntry, isAslError, type Reference } from '../core/mod.ts'
+import { initStore, openStore, type Store } from '../store/mod.ts'
+import { type Clock, freeBytes, thisMachine } from '../sys/mod.ts'
+import { type ArchiveState, archiveStateInput, fetchArchiveState } from './archive-state.ts'
+import type { BuildSources } from './build.ts'
+import type { Architecture } from './build-context.ts'
+import { IMAGE_BUILTINS } from './builtins.ts'
+import type { FetchArtifact } from './debian/archive.ts'
+import { openKeyring } from './debian/release-signature.ts'
+import { type Downloads, openDownloads } from './downloads.ts'
+import { fetchNpmPackage, LOGICAL_REGISTRY, readPackageLock } from './npm-packages.ts'
+import { entryAt, putProjectTree } from './project-tree.ts'
+import { parseRecipe } from './recipe.ts'
+import type { Recipe } from './recipe-schema.ts'
+import { archiveSources, LOGICAL_MIRROR, LOGICAL_SECURITY_MIRROR } from './steps/debian-tree.ts'
+
+/** Where a build works, and what of the machine it may use. */
+export interface SessionOptions {
+  readonly projectRoot: string
+  readonly storePath: string
+  readonly clock: Clock
+  /** Bases of the mirrors that carry Debian, its security archive, and npm packages. */
+  readonly mirrors: { readonly debian: string; readonly security: string; readonly npm: string }
+  /** `replay` answers from `known` alone. */
+  readonly mode?: RecorderOptions['mode']
+  readonly known?: ReadonlyMap<ResponseKey, KnownResponse>
+  readonly upstreamProxy?: RecorderOptions['upstreamProxy']
+  readonly signal?: AbortSignal
+  readonly progress?: StepHost['progress']
+  /** Bytes that came over the network just now. */
+  readonly onBytes?: (bytes: number, url: string) => void
+  /** One sentence for the user. */
+  readonly note?: (text: string) => void
+}
+
+/** An opened store with everything a build needs around it. */
+export interface Session {
+  readonly store: Store
+  readonly downloads: Downloads
+  /** The host of steps of one epoch. */
+  host(epoch: number, state: ArchiveState): StepHost
+  /** A network for what is asked before the first step. */
+  openNetwork(pinned?: ReadonlyMap<ResponseKey, KnownResponse>): StepNetwork
+}
+
+/** Stands in every receipt as who ran the step; raised when the meaning of running a step changes. */
+const EXECUTOR = { name: 'asl-capture', version: '1.0.0' }
+
+export function openSession(options: SessionOptions): Session {
+  const { storePath, clock, signal } = options
+  const store = existsSync(join(storePath, 'meta', 'store.json')) ? openStore(storePath) : initStore(storePath, { withViews: true })
+  const cache = join(storePath, 'cache')
+  const workFolder = join(cache, 'work')
+  mkdirSync(workFolder, { recursive: true })
+  const downloads = openDownloads(store, cache)
+  const mirrors: Mirror[] = [
+    { logical: LOGICAL_MIRROR, upstream: options.mirrors.debian },
+    { logical: LOGICAL_SECURITY_MIRROR, upstream: options.mirrors.security },
+    { logical: LOGICAL_REGISTRY, upstream: options.mirrors.npm },
+  ]
+  const openNetwork = (pinned?: ReadonlyMap<ResponseKey, KnownResponse>): StepNetwork => {
+    const known = new Map([...(options.known ?? downloads.known()), ...(pinned ?? [])])
+    const network = openStepNetwork({
+      mode: options.mode ?? 'record',
+      store,
+      keep: keepIn(store),
+      spoolParent: workFolder,
+      mirrors,
+      known,
+      ...(options.upstreamProxy === undefined ? {} : { upstreamProxy: options.upstreamProxy }),
+      ...(options.onBytes === undefined ? {} : { progress: options.onBytes }),
+      ...(signal === undefined ? {} : { signal }),
+    })
+    return {
+      ...network,
+      async finish() {
+        const record = await network.finish()
+        downloads.add(record.inputs)
+        return record
+      },
+    }
+  }
+  const known = openKnownSteps(store, join(cache, 'step-keys'))
+  return {
+    store,
+    downloads,
+    openNetwork,
+    host: (epoch, state) => ({
+      store,
+      trees: openTreeCache(store, join(cache, 'trees'), epoch),
+      known,
+      builtins: IMAGE_BUILTINS,
+      workFolder,
+      runsFolder: join(storePath, 'runs'),
+      executor: EXECUTOR,
+      machine: thisMachine(),
+      clock,
+      openNetwork: async () => openNetwork(pinnedResponses(state)),
+      ...(signal === undefined ? {} : { signal }),
+      ...(options.progress === undefined ? {} : { progress: options.progress }),
+    }),
+  }
+}
+
+/** The InRelease files of one state: every step of a build sees the same archive, however long it takes. */
+function pinnedResponses(state: ArchiveState): ReadonlyMap<ResponseKey, KnownResponse> {
+  return new Map(
+    state.suites.map(({ url, ref, sizeBytes }) => [responseKey('GET', url), { status: 200, headers: {}, ref, sizeBytes }]),
+  )
+}
+
+export interface PrepareOptions {
+  readonly recipePath: string
+  readonly arch?: Architecture
+  readonly epoch?: number
+}
+
+/** npm packages in an image: what the program bundles. The runtime and the bundler are programs of their own. */
+const BUNDLED_PACKAGES = ['canonicalize', 'cborg', 'commander'] as const
+const NPM_ARCHITECTURES: Readonly<Record<Architecture, string>> = { amd64: 'x64', arm64: 'arm64' }
+
+/** Below this a build is not begun: trees, layers and image of the smallest recipe need about this much. */
+const NEEDED_BYTES = 6 * 1024 ** 3
+
+/**
+ * Brings together what an image is made from, each as an artifact: the project, the recipe, the state of the archive,
+ * the npm packages that the lockfile pins.
+ * @throws AslError RECIPE_INVALID, NETWORK_UNREACHABLE, PACKAGE_NOT_FOUND, SIG_INVALID, DISK_FULL
+ */
+export async function prepareBuild(session: Session, options: SessionOptions & PrepareOptions): Promise<BuildSources> {
+  const { store } = session
+  const project = inBatch(store, writer => putProjectTree(writer, options.projectRoot))
+  const recipePath = relative(options.projectRoot, resolve(options.recipePath))
+  const recipeEntry = entryAt(store, project, recipePath)
+  const recipeRef = entryRef(recipeEntry)
+  const recipe = parseRecipe(store.read(recipeRef).toString('utf8'), options.recipePath)
+  const arch = options.arch ?? (recipe.architectures[0] as Architecture)
+  if (!recipe.architectures.includes(arch)) {
+    throw new AslError('RECIPE_INVALID', `Recipe ${options.recipePath} is not for ${arch}; it is for ${recipe.architectures.join(', ')}`)
+  }
+  const free = freeBytes(options.storePath)
+  if (free < NEEDED_BYTES) {
+    throw new AslError('DISK_FULL', `The file system of ${options.storePath} has ${mib(free)} MiB free; a build needs about ${mib(NEEDED_BYTES)}`, {
+      hint: "Free some space, or give another place with --store. 'asl gc' removes what no snapshot needs.",
+    })
+  }
+  const network = session.openNetwork()
+  try {
+    const archive = await archiveState(session, recipe, project, network, options)
+    const lock = readPackageLock(store.read(entryRef(entryAt(store, project, 'package-lock.json'))))
+    const npm = async (name: string): Promise<InputEntry> => fetchNpmPackage(name, lock, network.fetch)
+    const cpu = NPM_ARCHITECTURES[arch]
+    const bundled: InputEntry[] = []
+    if (recipe.programs !== false) for (const name of BUNDLED_PACKAGES) bundled.push(await npm(name))
+    const packages =
+      recipe.programs === false
+        ? undefined
+        : { bundled, node: await npm(`node-linux-${cpu}`), esbuild: await npm(`@esbuild/linux-${hostCpu()}`) }
+    await network.finish()
+    return {
+      recipe,
+      recipeInput: { name: 'recipe.yaml', role: 'file', ref: recipeRef, size: recipeEntry.size ?? 0 },
+      project,
+      archive,
+      archiveInput: inBatch(store, writer => archiveStateInput(archive, writer)),
+      npm: packages,
+      arch,
+      epoch: options.epoch ?? recipe.source_date_epoch ?? archive.suites[0]?.date ?? 0,
+    }
+  } finally {
+    await network.close()
+  }
+}
+
+/** The archive as it is now; when it cannot be asked, as it was when it last could. */
+async function archiveState(
+  session: Session,
+  recipe: Recipe,
+  project: Reference,
+  network: StepNetwork,
+  options: SessionOptions,
+): Promise<ArchiveState> {
+  const { store, downloads } = session
+  const armored = store.read(entryRef(entryAt(store, project, recipe.debian.keyring))).toString('utf8')
+  const keyring = await openKeyring([armored])
+  const suites = [recipe.debian.suite, ...(recipe.debian.further_suites ?? [])]
+  const sources = archiveSources(suites, recipe.debian.components ?? ['main'])
+  try {
+    return await fetchArchiveState(sources, keyring, network.fetch)
+  } catch (error) {
+    if (!isAslError(error, 'NETWORK_UNREACHABLE')) throw error
+    const fromStore: FetchArtifact = async url => {
+      const found = downloads.tryLatest(url)
+      if (found === undefined) throw error
+      return { reference: found.ref, sizeBytes: found.size, chunks: () => store.chunks(found.ref) }
+    }
+    const state = await fetchArchiveState(sources, keyring, fromStore)
+    options.note?.(`${error.message}; going on with the archive as it was on ${day(state.suites[0]?.date ?? 0)}`)
+    return state
+  }
+}
+
+function inBatch<T>(store: Store, body: (writer: ReturnType<Store['openWriter']>) => T): T {
+  const writer = store.openWriter()
+  try {
+    const result = body(writer)
+    writer.commit()
+    return result
+  } finally {
+    writer.abort()
+  }
+}
+
+function hostCpu(): string {
+  return NPM_ARCHITECTURES[thisMachine().arch]
+}
+
+function mib(bytes: number): number {
+  return Math.round(bytes / 1024 ** 2)
+}
+
+function day(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().slice(0, 10)
+}
