@@ -2,7 +2,7 @@ import { basename, join } from 'node:path'
 import { type AslError, exitStatusOf, isAslError, messageOf } from '../core/mod.ts'
 import { systemClock } from '../sys/mod.ts'
 import { runCommandLine } from './command-line.ts'
-import type { Context } from './verb.ts'
+import type { Context, Screen } from './verb.ts'
 
 /** The seed's program names are verbs of this one: `asl-capture …` is `asl capture …`. */
 const program = process.env.ASL_PROGRAM ?? basename(process.argv[1] ?? 'asl')
@@ -22,6 +22,7 @@ const context: Context = {
   print: line => void process.stdout.write(`${line}\n`),
   write: bytes => void process.stdout.write(bytes),
   say: line => void process.stderr.write(`${line}\n`),
+  ...(process.stderr.isTTY === true && process.env.TERM !== 'dumb' ? { screen: standardError() } : {}),
 }
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0) // the reader of a pipe has seen enough
@@ -31,7 +32,17 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 try {
   process.exitCode = await runCommandLine(context, words)
 } catch (error) {
-  process.exitCode = report(error, words.includes('--json'))
+  process.exitCode = report(error, asksForJson(words))
+}
+
+/** What stands after `--` belongs to the captured command. */
+function asksForJson(given: readonly string[]): boolean {
+  const end = given.indexOf('--')
+  return given.slice(0, end < 0 ? undefined : end).includes('--json')
+}
+
+function standardError(): Screen {
+  return { write: text => void process.stderr.write(text), columns: () => process.stderr.columns ?? 80 }
 }
 
 function report(error: unknown, asJson: boolean): number {

@@ -3,4 +3,6 @@
  * room that prints, reads the environment or exits. Data goes to standard output, talk to standard error.
  */
 export { runCommandLine } from './command-line.ts'
+export { referencePages } from './reference.ts'
 export type { Context, Verb, VerbInput } from './verb.ts'
+export { VERBS } from './verbs.ts'

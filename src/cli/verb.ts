@@ -16,7 +16,9 @@ export interface Verb {
   run(context: Context, input: VerbInput): Promise<number | undefined>
 }
 
-export type VerbGroup = 'Build' | 'Capture' | 'Ask' | 'Store' | 'Host'
+/** In the order of the help. */
+export const VERB_GROUPS = ['Build', 'Capture', 'Ask', 'Store', 'Host'] as const
+export type VerbGroup = (typeof VERB_GROUPS)[number]
 
 export interface ArgSpec {
   /** Upper case, as shown in the help: `IMAGE`. */
@@ -25,6 +27,7 @@ export interface ArgSpec {
   readonly isOptional?: boolean
   /** Takes all that is left. */
   readonly isVariadic?: boolean
+  readonly choices?: readonly string[]
 }
 
 export interface OptionSpec {
@@ -66,6 +69,14 @@ export interface Context {
   write(bytes: Uint8Array): void
   /** Talk: standard error, one line. */
   say(line: string): void
+  /** Standard error as a terminal, for moving lines; absent when it is none. */
+  readonly screen?: Screen
+}
+
+/** Where moving lines are drawn. */
+export interface Screen {
+  write(text: string): void
+  columns(): number
 }
 
 export const JSON_OPTION: OptionSpec = { flags: '--json', summary: 'print JSON instead of text' }

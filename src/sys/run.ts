@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { AslError, messageOf } from '../core/mod.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { errnoOf } from './files.ts'
 
 export interface RunOptions {
   /** The whole environment of the program; nothing is inherited. */
@@ -18,6 +19,8 @@ export interface RunOptions {
   readonly hasMessageChannel?: boolean
   /** Killed with SIGKILL after this long. */
   readonly timeoutMs?: number
+  /** Starts the program in a process group of its own, and a time limit or an abort ends the whole group. */
+  readonly isGroup?: boolean
   readonly signal?: AbortSignal
   readonly clock?: Clock
   /** Called with the process as soon as it runs: for a caller that talks to it while it does. */
@@ -52,6 +55,7 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
   const child = spawn(program, args, {
     env: { ...options.env },
     cwd: options.cwd,
+    detached: options.isGroup === true, // setsid(2): the child leads a new group
     stdio: [
       typeof stdin === 'number' ? stdin : stdin === undefined ? 'ignore' : 'pipe',
       stdout === 'capture' ? 'pipe' : stdout,
@@ -62,7 +66,10 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
   })
   const kept = { stdout: collect(child.stdout), stderr: collect(child.stderr) }
   let isTimedOut = false
-  const kill = (): void => void child.kill('SIGKILL')
+  const kill = (): void => {
+    if (options.isGroup === true && child.pid !== undefined) killGroup(child.pid)
+    else child.kill('SIGKILL')
+  }
   const timer =
     options.timeoutMs === undefined
       ? undefined
@@ -127,6 +134,15 @@ export function describeEnd(result: Pick<RunResult, 'exitCode' | 'signal' | 'isT
 export function shellStatus(result: Pick<RunResult, 'exitCode' | 'signal'>): number {
   if (result.signal !== undefined) return 128 + (constants.signals[result.signal] ?? 0)
   return result.exitCode ?? 1
+}
+
+/** The group may be gone already: that is what was wanted. */
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') throw error
+  }
 }
 
 function collect(stream: NodeJS.ReadableStream | null): Buffer[] {
