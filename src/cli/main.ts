@@ -2,7 +2,9 @@ import { basename, join } from 'node:path'
 import { type AslError, exitStatusOf, isAslError, messageOf } from '../core/mod.ts'
 import { systemClock } from '../sys/mod.ts'
 import { runCommandLine } from './command-line.ts'
+import { enterNamespace } from './enter-namespace.ts'
 import type { Context, Screen } from './verb.ts'
+import { VERBS } from './verbs.ts'
 
 /** The seed's program names are verbs of this one: `asl-capture …` is `asl capture …`. */
 const program = process.env.ASL_PROGRAM ?? basename(process.argv[1] ?? 'asl')
@@ -30,6 +32,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 try {
+  if (VERBS[words[0] ?? '']?.isSandboxed === true && !words.includes('--help')) {
+    enterNamespace(process.env, [process.execPath, ...process.argv.slice(1)])
+  }
   process.exitCode = await runCommandLine(context, words)
 } catch (error) {
   process.exitCode = report(error, asksForJson(words))

@@ -10,8 +10,6 @@ export interface Verb {
   readonly description?: string
   readonly args?: readonly ArgSpec[]
   readonly options?: readonly OptionSpec[]
-  /** Runs in mount and user namespaces of its own: it makes sandboxes. */
-  readonly isSandboxed?: boolean
   /** The exit status is 0 unless a number is returned. */
   run(context: Context, input: VerbInput): Promise<number | undefined>
 }

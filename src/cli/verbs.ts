@@ -3,6 +3,8 @@ import type { Verb, VerbGroup } from './verb.ts'
 export interface VerbEntry {
   readonly group: VerbGroup
   readonly summary: string
+  /** Runs in mount and user namespaces of its own: it makes sandboxes. */
+  readonly isSandboxed?: boolean
   load(): Promise<Verb>
 }
 
@@ -10,6 +12,12 @@ export type VerbTable = Readonly<Record<string, VerbEntry>>
 
 /** Every verb: its place in the help, and where it lives. A test holds group and summary against the verb itself. */
 export const VERBS: VerbTable = {
+  build: {
+    group: 'Build',
+    summary: 'build an image from a recipe, every step with a receipt',
+    isSandboxed: true,
+    load: async () => (await import('./verbs/build.ts')).verb,
+  },
   doctor: {
     group: 'Host',
     summary: 'tell what this host offers, what is missing, and how to get it',

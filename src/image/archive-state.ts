@@ -1,4 +1,4 @@
-import { AslError, encodeJson, type InputEntry, type Reference, sha256, type Sha256 } from '../core/mod.ts'
+import { AslError, encodeJson, type InputEntry, type Reference, type Sha256, sha256 } from '../core/mod.ts'
 import { parseDebianRelease } from '../formats/mod.ts'
 import type { StoreWriter } from '../store/mod.ts'
 import type { ArchiveSource, FetchArtifact } from './debian/archive.ts'
@@ -51,4 +51,3 @@ export function archiveStateInput(state: ArchiveState, writer: StoreWriter): Inp
   })
   return { name: 'archive.json', role: 'lock', ref: writer.put(bytes), size: bytes.length }
 }
-

@@ -1,3 +1,4 @@
+import { outputOf, proxyEnvironment, runStep, type Step, type StepHost, type StepResult } from '../capture/mod.ts'
 import {
   encodeJson,
   entryRef,
@@ -9,8 +10,7 @@ import {
   TREE,
   type TypeTag,
 } from '../core/mod.ts'
-import { outputOf, proxyEnvironment, runStep, type Step, type StepHost, type StepResult } from '../capture/mod.ts'
-import { type ArchiveState, archiveStateInput } from './archive-state.ts'
+import type { ArchiveState } from './archive-state.ts'
 import { type Architecture, asInput, type BuildContext, builtinStep, commandStep, treeInput } from './build-context.ts'
 import { entryAt } from './project-tree.ts'
 import type { Recipe } from './recipe-schema.ts'
@@ -53,7 +53,11 @@ export interface BuildOptions {
  * The build, from sources to image, each stage one step: `tree + command + environment → tree`. The same sources give
  * the same steps on every machine; what a step needs to know it gets as an input.
  */
-export async function buildImage(sources: BuildSources, host: StepHost, options: BuildOptions = {}): Promise<BuildResult> {
+export async function buildImage(
+  sources: BuildSources,
+  host: StepHost,
+  options: BuildOptions = {},
+): Promise<BuildResult> {
   const { recipe, project, archiveInput } = sources
   const results: StepResult[] = []
   const context: BuildContext = {
@@ -71,7 +75,8 @@ export async function buildImage(sources: BuildSources, host: StepHost, options:
     },
   }
   const put = (name: string, value: Json): InputEntry => putJson(host, name, value)
-  const treeOf = async (step: Step, output = 'root'): Promise<Reference> => outputOf(await context.step(step), output).ref
+  const treeOf = async (step: Step, output = 'root'): Promise<Reference> =>
+    outputOf(await context.step(step), output).ref
 
   const stage0 = await treeOf(
     builtinStep(context, {
@@ -96,7 +101,12 @@ export async function buildImage(sources: BuildSources, host: StepHost, options:
     proxyVariables: proxyEnvironment(),
   }
   const tools = await treeOf(
-    debianTreeStep(context, { ...debian, name: 'tools: mmdebstrap', root: stage0, packages: Object.keys(TOOLS_PACKAGES) }),
+    debianTreeStep(context, {
+      ...debian,
+      name: 'tools: mmdebstrap',
+      root: stage0,
+      packages: Object.keys(TOOLS_PACKAGES),
+    }),
   )
   const base = await treeOf(
     debianTreeStep(context, {
@@ -176,9 +186,7 @@ export async function buildImage(sources: BuildSources, host: StepHost, options:
     `asl.history=${snapshotHash}`,
     ...(recipe.kernel?.command_line ?? []),
   ].join(' ')
-  const boot = await context.step(
-    bootFilesStep(context, { tools, root, initramfs: asInput(initramfs), commandLine }),
-  )
+  const boot = await context.step(bootFilesStep(context, { tools, root, initramfs: asInput(initramfs), commandLine }))
   const iso = await context.step(
     isoStep(context, {
       tools,

@@ -128,7 +128,9 @@ const unpackStage0: Builtin = {
       keyring: await openKeyring([armored]),
       nowSeconds: environment.sourceDateEpoch,
     })
-    const debs = await fetchPackages(archive, stage0Packages(archive), { onFetched: (_, done, total) => progress?.(done, total) })
+    const debs = await fetchPackages(archive, stage0Packages(archive), {
+      onFetched: (_, done, total) => progress?.(done, total),
+    })
     const root = await unpackDebs(debs, { store, writer: openWriter(), scratchFolder: scratch })
     return [tree('root', root)]
   },

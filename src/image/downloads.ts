@@ -1,5 +1,5 @@
-import { join } from 'node:path'
 import { appendFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type KnownResponse, type ResponseKey, responseKey } from '../capture/mod.ts'
 import { type InputEntry, isReference, type Reference } from '../core/mod.ts'
 import type { StoreReader } from '../store/mod.ts'
@@ -55,7 +55,8 @@ export function openDownloads(store: StoreReader, cacheFolder: string): Download
 function parseLine(line: string): { readonly url: string; readonly ref: Reference; readonly size: number } | undefined {
   try {
     const { url, ref, size } = JSON.parse(line) as { url?: unknown; ref?: unknown; size?: unknown }
-    if (typeof url !== 'string' || typeof ref !== 'string' || typeof size !== 'number' || !isReference(ref)) return undefined
+    if (typeof url !== 'string' || typeof ref !== 'string' || typeof size !== 'number' || !isReference(ref))
+      return undefined
     return { url, ref, size }
   } catch {
     return undefined

@@ -35,7 +35,13 @@ function putPath(writer: StoreWriter, path: string, name: Buffer): TreeEntry | u
   }
   if (stat.isFile()) {
     const bytes = readFileSync(path)
-    return { name, type: 'f', mode: (stat.mode & 0o100) === 0 ? 0o644 : 0o755, ref: writer.put(bytes), size: bytes.length }
+    return {
+      name,
+      type: 'f',
+      mode: (stat.mode & 0o100) === 0 ? 0o644 : 0o755,
+      ref: writer.put(bytes),
+      size: bytes.length,
+    }
   }
   if (!stat.isDirectory()) {
     throw new AslError('CAPTURE_FAILED', `${path} is neither file, folder nor link: the project cannot hold it`)

@@ -2,13 +2,13 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import {
   type KnownResponse,
+  keepIn,
   type Mirror,
   openKnownSteps,
   openStepNetwork,
   openTreeCache,
-  type ResponseKey,
   type RecorderOptions,
-  keepIn,
+  type ResponseKey,
   responseKey,
   type StepHost,
   type StepNetwork,
@@ -63,7 +63,9 @@ const EXECUTOR = { name: 'asl-capture', version: '1.0.0' }
 
 export function openSession(options: SessionOptions): Session {
   const { storePath, clock, signal } = options
-  const store = existsSync(join(storePath, 'meta', 'store.json')) ? openStore(storePath) : initStore(storePath, { withViews: true })
+  const store = existsSync(join(storePath, 'meta', 'store.json'))
+    ? openStore(storePath)
+    : initStore(storePath, { withViews: true })
   const cache = join(storePath, 'cache')
   const workFolder = join(cache, 'work')
   mkdirSync(workFolder, { recursive: true })
@@ -120,7 +122,10 @@ export function openSession(options: SessionOptions): Session {
 /** The InRelease files of one state: every step of a build sees the same archive, however long it takes. */
 function pinnedResponses(state: ArchiveState): ReadonlyMap<ResponseKey, KnownResponse> {
   return new Map(
-    state.suites.map(({ url, ref, sizeBytes }) => [responseKey('GET', url), { status: 200, headers: {}, ref, sizeBytes }]),
+    state.suites.map(({ url, ref, sizeBytes }) => [
+      responseKey('GET', url),
+      { status: 200, headers: {}, ref, sizeBytes },
+    ]),
   )
 }
 
@@ -151,13 +156,20 @@ export async function prepareBuild(session: Session, options: SessionOptions & P
   const recipe = parseRecipe(store.read(recipeRef).toString('utf8'), options.recipePath)
   const arch = options.arch ?? (recipe.architectures[0] as Architecture)
   if (!recipe.architectures.includes(arch)) {
-    throw new AslError('RECIPE_INVALID', `Recipe ${options.recipePath} is not for ${arch}; it is for ${recipe.architectures.join(', ')}`)
+    throw new AslError(
+      'RECIPE_INVALID',
+      `Recipe ${options.recipePath} is not for ${arch}; it is for ${recipe.architectures.join(', ')}`,
+    )
   }
   const free = freeBytes(options.storePath)
   if (free < NEEDED_BYTES) {
-    throw new AslError('DISK_FULL', `The file system of ${options.storePath} has ${mib(free)} MiB free; a build needs about ${mib(NEEDED_BYTES)}`, {
-      hint: "Free some space, or give another place with --store. 'asl gc' removes what no snapshot needs.",
-    })
+    throw new AslError(
+      'DISK_FULL',
+      `The file system of ${options.storePath} has ${mib(free)} MiB free; a build needs about ${mib(NEEDED_BYTES)}`,
+      {
+        hint: "Free some space, or give another place with --store. 'asl gc' removes what no snapshot needs.",
+      },
+    )
   }
   const network = session.openNetwork()
   try {

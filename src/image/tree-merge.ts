@@ -21,7 +21,8 @@ function mergeInto(store: StoreReader, top: DraftFolder, folder: DraftFolder, ov
       if (below?.type === 'd') throw conflict(shown, 'a file over a folder')
       folder.set(entry)
     } else {
-      const target = below?.type === 'l' ? followLink(top, folder, below, shown) : makeFolder(folder, entry, below, shown)
+      const target =
+        below?.type === 'l' ? followLink(top, folder, below, shown) : makeFolder(folder, entry, below, shown)
       mergeInto(store, top, target, entryRef(entry), shown)
     }
   }
@@ -50,4 +51,3 @@ function followLink(top: DraftFolder, folder: DraftFolder, link: TreeEntry, show
 function conflict(path: string, what: string): AslError {
   return new AslError('TREE_INVALID', `Cannot merge ${path}: ${what}`)
 }
-

@@ -8,11 +8,13 @@
 export { diskFs } from './disk-fs.ts'
 export { DiskStore, type OpenOptions } from './disk-store.ts'
 export type { FileStat, ReadFs, StoreFs, WriterLock } from './fs.ts'
+export { type ImageStoreOptions, type PackedImageStore, packImageStore } from './image-store.ts'
 export * from './interface.ts'
 export { memoryStore } from './memory-store.ts'
-export * from './receipts.ts'
 export { type InitOptions, initStore, openReader, openStore } from './open-store.ts'
+export * from './receipts.ts'
 export { type CheckedOut, type CheckoutOptions, checkoutTree } from './tree/checkout.ts'
+export { type DraftFolder, emptyDraft, openDraft } from './tree/draft.ts'
 export {
   type EntryIngest,
   type Ingested,
@@ -22,6 +24,5 @@ export {
   isPortableXattr,
   openEntryIngest,
 } from './tree/ingest.ts'
-export { type DraftFolder, emptyDraft, openDraft } from './tree/draft.ts'
 export { joinPath, showPath, splitPath } from './tree/path.ts'
 export { readTree, resolveFile, resolvePath, type WalkedEntry, walkTree } from './tree/walk.ts'

@@ -389,18 +389,22 @@ function failure(
   writeFileSync(join(folder, 'command.json'), `${JSON.stringify(step.command, undefined, 2)}\n`)
   const tail = lastLines(`${readFileSync(logs.stdout, 'utf8')}\n${readFileSync(logs.stderr, 'utf8')}`)
   const [cause] = findings
-  return new AslError(cause?.code ?? 'CAPTURE_COMMAND_FAILED', `Step "${step.name}" ${describeEnd(result)}; its logs lie in ${folder}`, {
-    ...(cause === undefined ? {} : { cause }),
-    hint: [...tail.map(line => `| ${line}`), ...(cause?.hint === undefined ? [] : [cause.hint])].join('\n  '),
-    details: {
-      step: step.name,
-      argv: step.command.argv,
-      exitCode: result.exitCode,
-      signal: result.signal,
-      isTimedOut: result.isTimedOut,
-      logs: folder,
+  return new AslError(
+    cause?.code ?? 'CAPTURE_COMMAND_FAILED',
+    `Step "${step.name}" ${describeEnd(result)}; its logs lie in ${folder}`,
+    {
+      ...(cause === undefined ? {} : { cause }),
+      hint: [...tail.map(line => `| ${line}`), ...(cause?.hint === undefined ? [] : [cause.hint])].join('\n  '),
+      details: {
+        step: step.name,
+        argv: step.command.argv,
+        exitCode: result.exitCode,
+        signal: result.signal,
+        isTimedOut: result.isTimedOut,
+        logs: folder,
+      },
     },
-  })
+  )
 }
 
 function lastLines(text: string): string[] {

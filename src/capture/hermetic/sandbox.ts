@@ -142,6 +142,7 @@ async function runInside(
 /** bwrap says on its info pipe which process is inside, and waits on the block pipe until we say go. */
 async function openGate(child: ChildProcess, beforeStart: (pid: number) => Promise<void>): Promise<void> {
   const [info, block] = [child.stdio[3], child.stdio[4]] as [NodeJS.ReadableStream, NodeJS.WritableStream]
+  for (const pipe of [info, block]) pipe.on('error', () => {}) // how the command ended says all there is to say
   let said = ''
   for await (const chunk of info) {
     said += String(chunk)
@@ -150,7 +151,7 @@ async function openGate(child: ChildProcess, beforeStart: (pid: number) => Promi
   if (!said.includes('}')) return // bwrap has failed: its exit status and message tell why
   try {
     await beforeStart((JSON.parse(said) as { 'child-pid': number })['child-pid'])
-    block.end('go')
+    block.end('.') // one byte: bwrap reads no more and closes
   } catch {
     child.kill('SIGKILL')
   }

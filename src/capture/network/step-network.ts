@@ -1,6 +1,6 @@
-import { createServer } from 'node:net'
 import { request } from 'node:http'
 import type { AddressInfo, Server } from 'node:net'
+import { createServer } from 'node:net'
 import { AslError, type InputEntry, type Json, referenceOf } from '../../core/mod.ts'
 import type { StoreReader } from '../../store/mod.ts'
 import { listenInNamespace } from '../../sys/mod.ts'
@@ -106,4 +106,3 @@ function get(port: number, url: string): Promise<number> {
 function unexpected(url: string, status: number): AslError {
   return new AslError('NETWORK_UNREACHABLE', `Cannot fetch ${url}: it was answered with status ${status}`)
 }
-

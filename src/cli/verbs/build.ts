@@ -6,7 +6,6 @@ export const verb: Verb = {
   name: 'build',
   group: 'Build',
   summary: 'build an image from a recipe, every step with a receipt',
-  isSandboxed: true,
   args: [{ name: 'RECIPE', summary: 'a recipe, such as recipes/auth-host.yaml' }],
   options: [
     STORE_OPTION,

@@ -1,7 +1,7 @@
 import type { Step } from '../../capture/mod.ts'
-import type { ArchiveSource } from '../debian/archive.ts'
 import type { InputEntry, Reference } from '../../core/mod.ts'
 import { type BuildContext, commandStep } from '../build-context.ts'
+import type { ArchiveSource } from '../debian/archive.ts'
 
 /** Inside a sandbox the archive always has this name, so that receipts do not depend on which mirror was used. */
 export const LOGICAL_MIRROR = 'http://mirror.internal/debian'

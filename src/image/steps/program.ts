@@ -1,5 +1,5 @@
-import type { InputEntry, Reference } from '../../core/mod.ts'
 import type { Step } from '../../capture/mod.ts'
+import type { InputEntry, Reference } from '../../core/mod.ts'
 import { type BuildContext, commandStep, shellScript, treeInput } from '../build-context.ts'
 
 /** npm packages that the program bundles, and the two that are programs: the runtime and the bundler. */
