@@ -34,7 +34,7 @@ export const diskFs: StoreFs = {
   stat: path =>
     orAbsent(() => {
       const stat = statSync(path)
-      return { isFolder: stat.isDirectory(), sizeBytes: stat.size }
+      return { isFolder: stat.isDirectory(), sizeBytes: stat.size, mtimeMs: stat.mtimeMs }
     }),
   sizeOf: fd => fstatSync(fd).size,
   hostPath: path => path,

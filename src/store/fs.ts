@@ -21,6 +21,8 @@ export interface ReadFs {
 export interface FileStat {
   readonly isFolder: boolean
   readonly sizeBytes: number
+  /** Milliseconds since 1970. */
+  readonly mtimeMs: number
 }
 
 export interface StoreFs extends ReadFs {

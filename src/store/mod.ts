@@ -8,10 +8,23 @@
 export { diskFs } from './disk-fs.ts'
 export { DiskStore, type OpenOptions } from './disk-store.ts'
 export type { FileStat, ReadFs, StoreFs, WriterLock } from './fs.ts'
+export { type ImageStoreOptions, type PackedImageStore, packImageStore } from './image-store.ts'
 export * from './interface.ts'
 export { memoryStore } from './memory-store.ts'
-export * from './receipts.ts'
 export { type InitOptions, initStore, openReader, openStore } from './open-store.ts'
+export * from './receipts.ts'
+export { SNAPSHOT, type Snapshot } from './snapshot-codec.ts'
+export {
+  expireSnapshots,
+  listSnapshots,
+  pinSnapshot,
+  readSnapshot,
+  removeSnapshot,
+  type SnapshotInfo,
+  type SnapshotOptions,
+  takeSnapshot,
+  unpinSnapshot,
+} from './snapshots.ts'
 export { type CheckedOut, type CheckoutOptions, checkoutTree } from './tree/checkout.ts'
 export { type Ingested, type IngestOptions, ingestTree, isPortableXattr } from './tree/ingest.ts'
 export { joinPath, showPath, splitPath } from './tree/path.ts'

@@ -124,6 +124,19 @@ export class SegmentFile {
     return extents
   }
 
+  /** Ids of the blocks that any extent names. */
+  blockIds(): Set<string> {
+    const ids = new Set<string>()
+    const { extentsOffset, extentsEnd } = this.#header
+    const perPiece = EXTENT_SIZE_BYTES * 4096
+    for (let start = extentsOffset; start < extentsEnd; start += perPiece) {
+      const bytes = Buffer.allocUnsafe(Math.min(perPiece, extentsEnd - start))
+      this.#read(bytes, start)
+      for (let at = 0; at < bytes.length; at += EXTENT_SIZE_BYTES) ids.add(bytes.toString('hex', at, at + 32))
+    }
+    return ids
+  }
+
   #parseRecord(bytes: Buffer, at: number, index: number): SegmentRecord {
     const flags = bytes.readUInt32LE(at + 52)
     const hasTag = (flags & RECORD_FLAGS.hasTypeTag) !== 0
