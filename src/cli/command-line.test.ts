@@ -116,6 +116,6 @@ test('--help lists the verbs by group, and help of a verb lists its arguments an
 
 test('--version prints the version of package.json', async () => {
   const context = fakeContext()
-  await runCommandLine(context, ['--version'])
+  await runCommandLine(context, ['--version'], {})
   assert.match(context.printed.join(''), /^asl \d+\.\d+\.\d+$/)
 })

@@ -2,7 +2,7 @@ import { Argument, Command, CommanderError, Option } from 'commander'
 import { AslError, nearestNames } from '../core/mod.ts'
 import { type ArgSpec, type Context, type OptionSpec, VERB_GROUPS, type Verb, type VerbInput } from './verb.ts'
 import { inputOf } from './verb-input.ts'
-import { VERBS, type VerbTable } from './verbs.ts'
+import type { VerbTable } from './verbs.ts'
 import { versionOf } from './version.ts'
 
 const FOOTER = `'asl VERB --help' tells more about a verb. Exit statuses and error codes: docs/reference/errors.md`
@@ -12,11 +12,7 @@ const FOOTER = `'asl VERB --help' tells more about a verb. Exit statuses and err
  * @returns the exit status
  * @throws AslError USAGE for words that do not fit the tables
  */
-export async function runCommandLine(
-  context: Context,
-  words: readonly string[],
-  verbs: VerbTable = VERBS,
-): Promise<number> {
+export async function runCommandLine(context: Context, words: readonly string[], verbs: VerbTable): Promise<number> {
   const [first = '--help', ...rest] = words
   if (first === '--version' || first === '-V') {
     context.print(`asl ${versionOf(context.projectRoot)}`)

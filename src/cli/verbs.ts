@@ -18,6 +18,11 @@ export const VERBS: VerbTable = {
     isSandboxed: true,
     load: async () => (await import('./verbs/build.ts')).verb,
   },
+  history: {
+    group: 'Ask',
+    summary: 'tell what a history holds, and verify it',
+    load: async () => (await import('./verbs/history.ts')).verb,
+  },
   doctor: {
     group: 'Host',
     summary: 'tell what this host offers, what is missing, and how to get it',

@@ -85,10 +85,9 @@ export async function buildImage(
       network: 'declared',
       inputs: [
         archiveInput,
-        treeInput('project', project),
+        fileInput('keyring.asc', host, project, recipe.debian.keyring),
         put('parameters', {
           components: recipe.debian.components ?? ['main'],
-          keyring: recipe.debian.keyring,
           suites: [recipe.debian.suite, ...(recipe.debian.further_suites ?? [])],
         }),
       ],
@@ -234,4 +233,9 @@ function receiptInputs(results: readonly StepResult[]): InputEntry[] {
     role: 'receipt',
     ref: receiptRef,
   }))
+}
+
+function fileInput(name: string, host: StepHost, project: Reference, path: string): InputEntry {
+  const entry = entryAt(host.store, project, path)
+  return { name, role: 'file', ref: entryRef(entry), size: entry.size ?? 0 }
 }

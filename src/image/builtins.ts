@@ -111,8 +111,6 @@ function* packageDatabase(store: StoreReader, root: Reference): Iterable<Referen
 interface UnpackParameters {
   readonly suites: readonly string[]
   readonly components: readonly string[]
-  /** Path in the project. */
-  readonly keyring: string
 }
 
 /** The first tree: packages that the archive's own signature vouches for, unpacked by this process. */
@@ -120,7 +118,7 @@ const unpackStage0: Builtin = {
   name: UNPACK_DEBS,
   async run({ store, openWriter, input, environment, scratch, fetch, progress }) {
     const parameters = readParameters<UnpackParameters>(store, input('parameters'))
-    const armored = store.read(entryRef(entryAt(store, input('project').ref, parameters.keyring))).toString('utf8')
+    const armored = store.read(input('keyring.asc').ref).toString('utf8')
     const archive = await openArchive({
       fetch,
       sources: archiveSources(parameters.suites, parameters.components),

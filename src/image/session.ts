@@ -136,7 +136,7 @@ export interface PrepareOptions {
 }
 
 /** npm packages in an image: what the program bundles. The runtime and the bundler are programs of their own. */
-const BUNDLED_PACKAGES = ['canonicalize', 'cborg', 'commander'] as const
+const BUNDLED_PACKAGES = ['canonicalize', 'cborg', 'commander', 'openpgp', 'xz-decompress'] as const
 const NPM_ARCHITECTURES: Readonly<Record<Architecture, string>> = { amd64: 'x64', arm64: 'arm64' }
 
 /** Below this a build is not begun: trees, layers and image of the smallest recipe need about this much. */

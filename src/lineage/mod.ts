@@ -18,7 +18,9 @@ export {
   type GraphOutput,
   type GraphStep,
 } from './graph.ts'
+export { HISTORY_PATH, openHistory } from './open-history.ts'
 export { type TreeReader, treeReader } from './tree-reader.ts'
+export * from './verify-history.ts'
 export { type WhenceAsker, type WhenceSubject, whenceAsker } from './whence.ts'
 export type { Whence, WhenceLink } from './whence-link.ts'
 export { formatWhence } from './whence-text.ts'

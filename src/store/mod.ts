@@ -13,6 +13,18 @@ export * from './interface.ts'
 export { memoryStore } from './memory-store.ts'
 export { type InitOptions, initStore, openReader, openStore } from './open-store.ts'
 export * from './receipts.ts'
+export { SNAPSHOT, type Snapshot } from './snapshot-codec.ts'
+export {
+  expireSnapshots,
+  listSnapshots,
+  pinSnapshot,
+  readSnapshot,
+  removeSnapshot,
+  type SnapshotInfo,
+  type SnapshotOptions,
+  takeSnapshot,
+  unpinSnapshot,
+} from './snapshots.ts'
 export { type CheckedOut, type CheckoutOptions, checkoutTree } from './tree/checkout.ts'
 export { type DraftFolder, emptyDraft, openDraft } from './tree/draft.ts'
 export {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import {
   closeSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -156,6 +157,7 @@ async function runCommand(step: Step, host: StepHost, scratch: string): Promise<
     await sandbox.close()
     return await inOneBatch(host.store, async writer => {
       const { entries, adopt } = collectOutputs(step, host, sandbox, writer)
+      if (entries.length === 0) throw failure(step, host, result, logs, [noOutputs(step)])
       const outputs: OutputManifest = { exitCode: result.exitCode ?? 0, entries }
       const record = recordOf(step, host, inputs, outputs)
       const run = { ...logs, network: answers?.details }
@@ -249,7 +251,8 @@ function collectOutputs(
     entries.push({ name, role: 'tree', ref })
     if (ref !== before) adoptions.push(() => host.trees.adopt(ref, upper, before))
   }
-  for (const item of readdirSync(sandbox.outputFolder, { withFileTypes: true })) {
+  const items = existsSync(sandbox.outputFolder) ? readdirSync(sandbox.outputFolder, { withFileTypes: true }) : []
+  for (const item of items) {
     const path = join(sandbox.outputFolder, item.name)
     if (item.isDirectory()) {
       const { reference: ref } = ingestTree(writer, path, { mtime: 'clamp', epoch })
@@ -405,6 +408,10 @@ function failure(
       },
     },
   )
+}
+
+function noOutputs(step: Step): AslError {
+  return new AslError('CAPTURE_OUTPUT_MISSING', `Step "${step.name}" left nothing in ${OUTPUT_PATH}`)
 }
 
 function lastLines(text: string): string[] {

@@ -12,7 +12,7 @@ export const verb: Verb = {
   async run(context, input) {
     const name = input.tryArg('VERB')
     if (input.flag('markdown')) context.write(Buffer.from(await commandPage(VERBS)))
-    else await runCommandLine(context, name === undefined ? ['--help'] : [name, '--help'])
+    else await runCommandLine(context, name === undefined ? ['--help'] : [name, '--help'], VERBS)
     return 0
   },
 }

@@ -12,9 +12,8 @@ release=$(ls /usr/lib/modules)
 case $release in *' '* | '') echo "the root must hold exactly one kernel, not: $release" >&2; exit 1 ;; esac
 cp -r /work/in/dracut/90asl /usr/lib/dracut/modules.d/
 mkdir -p /work/tmp
-dracut --quiet --force --no-hostonly --no-hostonly-cmdline --reproducible --no-compress --no-early-microcode \\
-  --conf /dev/null --confdir /work/in/dracut/conf.d --tmpdir /work/tmp --kver "$release" \\
-  --modules 'base udev-rules dm asl' /work/out/initramfs.cpio
+dracut --quiet --force --conf /dev/null --confdir /work/in/dracut/conf.d --tmpdir /work/tmp --kver "$release" \
+  /work/out/initramfs.cpio
 printf '%s' "$release" > /work/out/kernel-release
 `
   return commandStep(context, {

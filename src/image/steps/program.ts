@@ -27,10 +27,11 @@ tar -xzf "$esbuild_tgz" --no-same-owner -C /work/esbuild
 tar -xzf "$node_tgz" --no-same-owner -C /work/node package/bin/node package/LICENSE
 to=/work/out/overlay/usr/lib/asl
 cd /work/src
-/work/esbuild/package/bin/esbuild src/cli/main.ts --bundle --platform=node --format=esm --target=node24 --charset=utf8 \\
+/work/esbuild/package/bin/esbuild src/cli/host-main.ts --bundle --platform=node --format=esm --target=node24 --charset=utf8 \\
   --external:koffi --keep-names --legal-comments=none --sourcemap=linked --log-level=warning \\
   --banner:js='import { createRequire as asl_require } from "node:module"; const require = asl_require(import.meta.url);' \\
   --outfile=$to/asl.mjs
+install -m 644 package.json $to/package.json
 install -m 755 /work/node/package/bin/node $to/node/bin/node
 install -m 644 /work/node/package/LICENSE $to/node/LICENSE
 cat > $to/bin/asl <<'END'

@@ -1,5 +1,6 @@
 import type { Step } from '../../capture/mod.ts'
 import type { InputEntry, Reference } from '../../core/mod.ts'
+import { HISTORY_PATH } from '../../lineage/mod.ts'
 import { type BuildContext, commandStep, imageSeed, shellScript, treeInput } from '../build-context.ts'
 
 export interface IsoParts {
@@ -11,9 +12,6 @@ export interface IsoParts {
   readonly history: Reference
 }
 
-/** Where the history lies on the medium, and where the booted host shows it. */
-export const HISTORY_PATH = 'var/lib/asl/personal'
-
 /**
  * A hybrid ISO that boots four ways: BIOS and UEFI, from CD and from a disk (docs/spec/iso.md). The dates of files
  * come from the epoch, the GPT's ids from the seed: xorriso would derive them from the volume date alone.
@@ -24,7 +22,7 @@ export function isoStep(context: BuildContext, parts: IsoParts): Step {
   const script = `
 name=$1 volume=$2 hash=$3 guid=$4
 in=/work/in
-xorriso -abort_on WARNING -as mkisofs -quiet -volid "$volume" -J -joliet-long -r -o "/work/out/$name" \\
+xorriso -abort_on SORRY -return_with SORRY 32 -as mkisofs -quiet -volid "$volume" -J -joliet-long -r -o "/work/out/$name" \\
   --set_all_file_dates "=$SOURCE_DATE_EPOCH" --gpt_disk_guid "$guid" \\
   --grub2-mbr /usr/lib/grub/i386-pc/boot_hybrid.img -partition_offset 16 \\
   -append_partition 2 0xef $in/esp.img -appended_part_as_gpt \\
