@@ -41,6 +41,7 @@ export interface BuildResult {
   readonly image: OutputEntry
   readonly rootHash: string
   readonly snapshotHash: string
+  readonly commandLine: string
 }
 
 export interface BuildOptions {
@@ -198,7 +199,7 @@ export async function buildImage(
       ],
     }),
   )
-  return { results, rootTree: root, image: outputOf(iso, `${recipe.name}.iso`), rootHash, snapshotHash }
+  return { results, rootTree: root, image: outputOf(iso, `${recipe.name}.iso`), rootHash, snapshotHash, commandLine }
 }
 
 /** A canonical JSON document as an input. */

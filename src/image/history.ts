@@ -8,6 +8,9 @@ export interface HistorySet {
   readonly absent: ReadonlySet<Reference>
 }
 
+/** A result so small is kept: hashes and descriptions that are read without a rebuild. */
+const SMALL_RESULT_BYTES = 64 * 1024
+
 export type HistoryProfile = 'full' | 'lineage'
 
 /**
@@ -44,7 +47,7 @@ export function historySet(
       const isKept = isSource && (profile === 'full' || entry.role === 'lock' || entry.role === 'script')
       if (entry.role === 'tree' || entry.role === 'overlay') addTree(entry.ref, isKept)
       else if (entry.role === 'receipt') present.add(entry.ref)
-      else (isKept ? present : absent).add(entry.ref)
+      else (isKept || (entry.size ?? 0) <= SMALL_RESULT_BYTES ? present : absent).add(entry.ref)
     }
     if (receipt.environment.rootRef !== undefined) addTree(receipt.environment.rootRef, false)
   }
