@@ -45,12 +45,13 @@ export class Batch implements StoreWriter {
   #piece: Buffer | undefined
   #state: 'open' | 'failed' | 'ended' = 'open'
 
-  constructor(store: DiskStore, access: WriteAccess) {
+  /** @param untrusted blocks whose content counts as not there, so that it is written anew */
+  constructor(store: DiskStore, access: WriteAccess, untrusted?: ReadonlySet<string>) {
     this.#store = store
     this.#access = access
     guarded(`Cannot write to "${store.location}"`, () => access.enter())
     try {
-      this.#trusted = new TrustedBlocks(store)
+      this.#trusted = new TrustedBlocks(store, untrusted)
       this.#blocks = new BlockWriter(access.fs, store.paths, store.config)
     } catch (error) {
       access.leave()

@@ -49,6 +49,7 @@ function writeSegmentFile(
 ): WrittenSegment {
   const { fs } = access
   const path = segmentPath(store.paths, id)
+  fs.unlink(`${path}.tmp`) // of a commit of this process that failed while another batch stayed open
   const fd = fs.create(`${path}.tmp`, 0o444)
   let written: WrittenSegment
   try {

@@ -12,8 +12,9 @@ export class TrustedBlocks {
   /** Size of a block; -1 when it is not to be trusted. */
   readonly #sizes = new Map<string, number>()
 
-  constructor(store: DiskStore) {
+  constructor(store: DiskStore, untrusted: ReadonlySet<string> = new Set()) {
     this.#store = store
+    for (const blockId of untrusted) this.#sizes.set(blockId, -1)
     this.#damaged = readDamagedBlocks(store)
   }
 
