@@ -41,6 +41,7 @@ export function incidenceOf(graph: Graph, options: IncidenceOptions = {}): Incid
   const { ordered, levels } = inOrder(wanted)
   const drafts = new Map<Reference, Draft>()
   for (const [index, step] of ordered.entries()) addStep(drafts, step, index, options.hasReceipts === true)
+  for (const [index, step] of ordered.entries()) drafts.get(step.ref)?.producers.push(index)
   return {
     steps: ordered.map((step, i) => ({ step, level: levels[i] ?? 0 })),
     artifacts: [...drafts].map(([ref, draft]) => ({ ref, ...draft })),

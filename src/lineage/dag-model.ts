@@ -30,6 +30,19 @@ export interface DagNode {
   readonly refs: readonly Reference[]
   /** Only ever `http:` and `https:`. */
   readonly href?: string
+  /** Full picture only: everything that the box stands for, one by one. */
+  readonly members?: readonly DagSection[]
+}
+
+export interface DagSection {
+  readonly label: string
+  readonly members: readonly DagMember[]
+}
+
+export interface DagMember {
+  readonly name: string
+  readonly detail: string
+  readonly sizeBytes: number
 }
 
 export interface DagEdge {

@@ -1,7 +1,17 @@
 import type { Dag, DagEdge, DagNode, DagNodeKind } from './dag-model.ts'
+import { type Mosaic, mosaicOf } from './dag-mosaic.ts'
 import { type EdgePath, type Layout, layoutGraph } from './graph-layout.ts'
+import {
+  DETAIL_STYLE,
+  EDGE_COLOURS,
+  HEADING_STYLE,
+  KIND_COLOURS,
+  SUMMARY_STYLE,
+  svgDocument,
+  TITLE_STYLE,
+} from './picture.ts'
 import { formatCount, formatSize } from './size-text.ts'
-import { element, escapeXml, FONT_MONO, FONT_SANS, fitText, formatNumber, type TextStyle, textWidth } from './svg.ts'
+import { element, escapeXml, fitText, formatNumber, textWidth } from './svg.ts'
 
 /** Draws a folded history: boxes and arrows from cause to effect, top to bottom. */
 export async function drawDag(dag: Dag): Promise<string> {
@@ -18,63 +28,10 @@ export async function drawDag(dag: Dag): Promise<string> {
     { transform: `translate(${formatNumber(left)} ${formatNumber(heading.height + MARGIN)})` },
     [...dag.edges.map((edge, i) => drawEdge(edge, layout.edges[i])), ...boxes.map(box => drawBox(box, layout))],
   )
-  return document(width, heading.height + layout.height + 2 * MARGIN, dag.title, [...heading.markup, body])
+  return svgDocument(width, heading.height + layout.height + 2 * MARGIN, dag.title, [...heading.markup, body])
 }
 
 const MARGIN = 28
-
-/** The frame of every picture: white paper, one style sheet, arrow heads. */
-export function document(width: number, height: number, title: string, children: readonly string[]): string {
-  const [w, h] = [Math.ceil(width), Math.ceil(height)]
-  return `<?xml version="1.0" encoding="UTF-8"?>\n${element(
-    'svg',
-    { xmlns: 'http://www.w3.org/2000/svg', width: w, height: h, viewBox: `0 0 ${w} ${h}`, role: 'img' },
-    [
-      `<title>${escapeXml(title)}</title>`,
-      `<style>${STYLE}</style>`,
-      `<defs>${Object.entries(EDGE_COLOURS).map(arrowHead).join('')}</defs>`,
-      element('rect', { width: w, height: h, fill: '#ffffff' }),
-      '\n',
-      ...children.map(child => `${child}\n`),
-    ],
-  )}\n`
-}
-
-const STYLE = `text{font-family:${FONT_SANS};fill:#1b2733}.m{font-family:${FONT_MONO}}.t{font-size:13px;font-weight:600}.d{font-size:11px;fill:#46535f}.h{font-size:20px;font-weight:600}.s{font-size:12.5px;fill:#46535f}a{cursor:pointer}`
-export const TITLE_STYLE: TextStyle = { sizePx: 13, isBold: true }
-export const DETAIL_STYLE: TextStyle = { sizePx: 11 }
-
-const EDGE_COLOURS: Readonly<Record<DagEdge['kind'], string>> = { change: '#2563a8', data: '#8593a0', root: '#8593a0' }
-
-function arrowHead([kind, colour]: readonly [string, string]): string {
-  return element(
-    'marker',
-    {
-      id: `arrow-${kind}`,
-      viewBox: '0 0 8 8',
-      refX: 7,
-      refY: 4,
-      markerWidth: 8,
-      markerHeight: 8,
-      orient: 'auto',
-      markerUnits: 'userSpaceOnUse',
-    },
-    [element('path', { d: 'M0.5 0.8L7.5 4L0.5 7.2z', fill: colour })],
-  )
-}
-
-/** Fill and edge of each kind of box; the text on all of them is dark. */
-export const KIND_COLOURS: Readonly<Record<DagNodeKind, { readonly fill: string; readonly line: string }>> = {
-  step: { fill: '#ffffff', line: '#1b2733' },
-  tree: { fill: '#e6f2e4', line: '#4d8a44' },
-  overlay: { fill: '#efe7f8', line: '#7d55b0' },
-  package: { fill: '#fdf0d9', line: '#c08318' },
-  index: { fill: '#fdf0d9', line: '#c08318' },
-  download: { fill: '#fdf0d9', line: '#c08318' },
-  file: { fill: '#eef1f4', line: '#7b8894' },
-  receipt: { fill: '#f4f0ea', line: '#a08f74' },
-  image: { fill: '#dcebfa', line: '#2563a8' },
-}
 
 const LEGEND: readonly (readonly [DagNodeKind, string])[] = [
   ['step', 'step'],
@@ -97,6 +54,7 @@ interface Box {
   readonly height: number
   readonly title: string
   readonly lines: readonly string[]
+  readonly mosaic: Mosaic | undefined
 }
 
 const BOX = { padding: 12, minWidth: 96, maxWidth: 330, titleHeight: 17, lineHeight: 15 }
@@ -106,30 +64,38 @@ function boxOf(node: DagNode): Box {
   const title = fitText(node.title, room, TITLE_STYLE)
   const lines = node.lines.map(line => fitText(line, room, DETAIL_STYLE))
   const widest = Math.max(textWidth(title, TITLE_STYLE), ...lines.map(line => textWidth(line, DETAIL_STYLE)))
+  const mosaic = mosaicOf(node.members ?? [])
   return {
     node,
     title,
     lines,
-    width: Math.max(BOX.minWidth, Math.ceil(widest) + 2 * BOX.padding),
-    height: 2 * 8 + BOX.titleHeight + lines.length * BOX.lineHeight,
+    mosaic,
+    width: Math.max(BOX.minWidth, Math.ceil(widest) + 2 * BOX.padding, (mosaic?.width ?? 0) + 2 * BOX.padding),
+    height: textHeight(lines) + (mosaic === undefined ? 0 : mosaic.height + BOX.padding),
   }
 }
 
-function drawBox({ node, width, height, title, lines }: Box, layout: Layout): string {
+function textHeight(lines: readonly string[]): number {
+  return 2 * 8 + BOX.titleHeight + lines.length * BOX.lineHeight
+}
+
+function drawBox({ node, width, height, title, lines, mosaic }: Box, layout: Layout): string {
   const centre = layout.nodes.get(node.id) ?? { x: 0, y: 0 }
   const [x, y] = [centre.x - width / 2, centre.y - height / 2]
   const { fill, line } = KIND_COLOURS[node.kind]
   const isStep = node.kind === 'step'
-  const shape = { width, height, rx: isStep ? 3 : Math.min(12, height / 2), fill, stroke: line }
+  const shape = { width, height, rx: isStep ? 3 : 12, fill, stroke: line }
   const stack = node.count > 1 ? [element('rect', { ...shape, x: x + 4, y: y + 4 })] : []
   const text = (content: string, row: number, style: string): string =>
     element('text', { x: centre.x, y: y + 8 + row, 'text-anchor': 'middle', class: style }, [escapeXml(content)])
+  const inside = mosaic === undefined ? [] : [mosaic.draw(x + (width - mosaic.width) / 2, y + textHeight(lines))]
   const group = element('g', { id: node.id }, [
     `<title>${escapeXml(node.tooltip.join('\n'))}</title>`,
     ...stack,
     element('rect', { ...shape, x, y, 'stroke-width': isStep ? 1.6 : 1.1 }),
     text(title, 12.5, 't'),
     ...lines.map((content, i) => text(content, BOX.titleHeight + 10.5 + i * BOX.lineHeight, 'd')),
+    ...inside,
   ])
   return node.href === undefined ? group : element('a', { href: node.href }, [group])
 }
@@ -157,9 +123,9 @@ function headingOf(dag: Dag): { readonly width: number; readonly height: number;
   const { steps, artifacts, sizeBytes } = dag.totals
   const boxes = dag.nodes.length < steps + artifacts ? ` in ${formatCount(dag.nodes.length, 'box', 'boxes')}` : ''
   const summary = `${formatCount(steps, 'step')}, ${formatCount(artifacts, 'artifact')}${boxes}${sizeBytes === 0 ? '' : `, ${formatSize(sizeBytes)}`}`
-  const title = fitText(dag.title, 900, { sizePx: 20, isBold: true })
+  const title = fitText(dag.title, 900, HEADING_STYLE)
   const legend = legendOf(MARGIN, 82)
-  const widths = [textWidth(title, { sizePx: 20, isBold: true }), textWidth(summary, { sizePx: 12.5 }), legend.width]
+  const widths = [textWidth(title, HEADING_STYLE), textWidth(summary, SUMMARY_STYLE), legend.width]
   return {
     width: Math.max(...widths),
     height: 96,

@@ -3,7 +3,8 @@ import type { StoreReader } from '../store/mod.ts'
 import { showText } from './byte-path.ts'
 import { type ArtifactGroup, type FoldLimits, foldHistory, hostOf, type StepGroup } from './dag-fold.ts'
 import { type Incidence, type IncidenceArtifact, type IncidenceOptions, incidenceOf } from './dag-incidence.ts'
-import type { Dag, DagEdge, DagNode } from './dag-model.ts'
+import { memberReader } from './dag-members.ts'
+import type { Dag, DagEdge, DagNode, DagSection } from './dag-model.ts'
 import type { Graph, GraphStep } from './graph.ts'
 import { formatCount, formatSize } from './size-text.ts'
 import { commandLine, stepName } from './step-name.ts'
@@ -14,17 +15,27 @@ import { type TreeSize, treeSizes } from './tree-size.ts'
 export interface DagOptions extends IncidenceOptions {
   readonly title?: string
   readonly limits?: FoldLimits
+  /** Also what the boxes stand for, down to every file that a step brought into a tree. */
+  readonly isFull?: boolean
 }
 
 /** The history of a store, folded and labelled, ready to be laid out. */
 export function dagOf(store: StoreReader, graph: Graph, options: DagOptions = {}): Dag {
-  const incidence = incidenceOf(graph, options)
+  const isFull = options.isFull === true
+  const incidence = incidenceOf(graph, { hasReceipts: isFull, ...options })
   const folded = foldHistory(incidence, options.limits)
   const sizeOf = treeSizes(store)
   const effectOf = effectReader(store)
+  const members = memberReader(store, incidence)
+  const withMembers = (node: DagNode, list: () => readonly DagSection[]): DagNode =>
+    isFull ? { ...node, members: list() } : node
   const nodes = [
-    ...folded.stepGroups.map((group, i) => stepNode(incidence, group, i, effectOf)),
-    ...folded.artifactGroups.map((group, i) => artifactNode(group, i, sizeOf)),
+    ...folded.stepGroups.map((group, i) =>
+      withMembers(stepNode(incidence, group, i, effectOf), () => members.ofSteps(group)),
+    ),
+    ...folded.artifactGroups.map((group, i) =>
+      withMembers(artifactNode(group, i, sizeOf), () => members.ofArtifacts(group)),
+    ),
   ]
   return {
     title: options.title ?? 'Lineage',

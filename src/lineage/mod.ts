@@ -10,6 +10,9 @@ export * from './archive.ts'
 export { archiveReaders } from './archive-readers.ts'
 export { DESCRIBE_BUILD } from './build-description.ts'
 export { type BytePath, bytePathOf, showBytes, showPath, showText } from './byte-path.ts'
+export { type DagOptions, dagOf } from './dag.ts'
+export type { Dag, DagEdge, DagNode } from './dag-model.ts'
+export { drawDag } from './dag-svg.ts'
 export {
   buildGraph,
   type Graph,
@@ -21,4 +24,5 @@ export {
 export { type TreeReader, treeReader } from './tree-reader.ts'
 export { type WhenceAsker, type WhenceSubject, whenceAsker } from './whence.ts'
 export type { Whence, WhenceLink } from './whence-link.ts'
+export { drawWhence } from './whence-svg.ts'
 export { formatWhence } from './whence-text.ts'

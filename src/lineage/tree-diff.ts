@@ -18,7 +18,8 @@ export type DifferenceField = 'type' | 'content' | Retouch['fields'][number]
 
 export interface TreeSide {
   readonly trees: TreeReader
-  readonly tree: Reference
+  /** Absent stands for an empty tree. */
+  readonly tree: Reference | undefined
 }
 
 /**
@@ -33,7 +34,7 @@ export function* diffTrees(a: TreeSide, b: TreeSide): Iterable<TreeDifference> {
     const folders: FolderPair[] = []
     for (const [left, right] of pairs(entriesOf(a, pair.a), entriesOf(b, pair.b))) {
       const path = joinPath(pair.path, (left ?? right)?.name ?? '')
-      const found = difference(path, left && { ...a, entry: left }, right && { ...b, entry: right })
+      const found = difference(path, sideEntry(a, left), sideEntry(b, right))
       if (found !== undefined) yield found
       if (left?.type === 'd' || right?.type === 'd') folders.push({ path, a: folderRef(left), b: folderRef(right) })
     }
@@ -64,7 +65,12 @@ interface FolderPair {
 }
 
 interface SideEntry extends TreeSide {
+  readonly tree: Reference
   readonly entry: TreeEntry
+}
+
+function sideEntry({ trees, tree }: TreeSide, entry: TreeEntry | undefined): SideEntry | undefined {
+  return tree === undefined || entry === undefined ? undefined : { trees, tree, entry }
 }
 
 function difference(path: BytePath, a: SideEntry | undefined, b: SideEntry | undefined): TreeDifference | undefined {
