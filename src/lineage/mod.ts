@@ -13,6 +13,8 @@ export { type BytePath, bytePathOf, showBytes, showPath, showText } from './byte
 export { type DagOptions, dagOf } from './dag.ts'
 export type { Dag, DagEdge, DagNode } from './dag-model.ts'
 export { drawDag } from './dag-svg.ts'
+export { type DiffOptions, type DiffSubject, diffHistories, diffReceipts, type HistoryDiff } from './diff.ts'
+export { formatCauses, formatDiff } from './diff-text.ts'
 export {
   buildGraph,
   type Graph,
@@ -21,6 +23,7 @@ export {
   type GraphOutput,
   type GraphStep,
 } from './graph.ts'
+export type { Cause } from './history-compare.ts'
 export { type TreeReader, treeReader } from './tree-reader.ts'
 export { type WhenceAsker, type WhenceSubject, whenceAsker } from './whence.ts'
 export type { Whence, WhenceLink } from './whence-link.ts'
