@@ -10,6 +10,11 @@ export * from './archive.ts'
 export { archiveReaders } from './archive-readers.ts'
 export { DESCRIBE_BUILD } from './build-description.ts'
 export { type BytePath, bytePathOf, showBytes, showPath, showText } from './byte-path.ts'
+export { type DagOptions, dagOf } from './dag.ts'
+export type { Dag, DagEdge, DagNode } from './dag-model.ts'
+export { drawDag } from './dag-svg.ts'
+export { type DiffOptions, type DiffSubject, diffHistories, diffReceipts, type HistoryDiff } from './diff.ts'
+export { formatCauses, formatDiff } from './diff-text.ts'
 export {
   buildGraph,
   type Graph,
@@ -19,8 +24,10 @@ export {
   type GraphStep,
 } from './graph.ts'
 export { HISTORY_PATH, openHistory } from './open-history.ts'
+export type { Cause } from './history-compare.ts'
 export { type TreeReader, treeReader } from './tree-reader.ts'
 export * from './verify-history.ts'
 export { type WhenceAsker, type WhenceSubject, whenceAsker } from './whence.ts'
 export type { Whence, WhenceLink } from './whence-link.ts'
+export { drawWhence } from './whence-svg.ts'
 export { formatWhence } from './whence-text.ts'

@@ -5,7 +5,7 @@ import type { InputGroup, Whence, WhenceFile, WhenceLink } from './whence-link.t
 
 /** The chain as text: what a link is on one line, below it in the margin what it is known by. */
 export function formatWhence(whence: Whence): string {
-  const lines = [heading(whence), `  ${fileLine(whence.file)}`, '']
+  const lines = [whenceHeading(whence), `  ${fileLine(whence.file)}`, '']
   for (const [i, link] of whence.links.entries()) {
     if (i > 0) lines.push(`  │  ${link.proof.says}`)
     const [first = '', ...more] = describeLink(link)
@@ -32,7 +32,7 @@ const KIND_NAMES: Readonly<Record<WhenceLink['kind'], string>> = {
   unknown: 'unknown',
 }
 
-function heading({ path, file }: Whence): string {
+export function whenceHeading({ path, file }: Whence): string {
   const hops = file.followed.map(link => `${link.path} → ${link.target}`)
   if (path === file.path) return path
   return hops.length === 0 ? `${path} = ${file.path}` : `${path} = ${file.path}   (${hops.join(', ')})`
@@ -88,7 +88,7 @@ export function describeLink(link: WhenceLink): readonly string[] {
     case 'overlay':
       return [link.checkoutPath]
     case 'index':
-      return [link.url]
+      return [link.url, `sha256 ${link.sha256}`]
     case 'release':
       return [link.url, `${link.suite}, ${link.date}`]
     case 'key':
