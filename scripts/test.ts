@@ -21,7 +21,15 @@ const CHECKS = [
 const env = Object.fromEntries(
   Object.entries(process.env).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
 )
-const say = (lines: readonly string[]): void => void process.stdout.write(lines.map(line => `${line}\n`).join(''))
+/** On a terminal the last line shows the files that run; it is erased before anything else is said. */
+const isTerminal = process.stdout.isTTY === true
+const ERASE_LINE = isTerminal ? '\r\x1b[K' : ''
+const sayRunning = (files: ReadonlySet<string>): void => {
+  const text = `  … ${[...files].join(' ')}`
+  if (isTerminal && files.size > 0) process.stdout.write(`${ERASE_LINE}${text.slice(0, process.stdout.columns - 1)}`)
+}
+const say = (lines: readonly string[]): void =>
+  void process.stdout.write(ERASE_LINE + lines.map(line => `${line}\n`).join(''))
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
   process.exit(1) // nobody reads on, so nobody would see the result
@@ -75,12 +83,17 @@ async function runClass(testClass: TestClass, files: readonly string[]): Promise
   say(['', `${testClass.name}: ${files.length} file${files.length === 1 ? '' : 's'}`])
   const queue = [...files]
   const results: FileResult[] = []
+  const running = new Set<string>()
   const lane = async (): Promise<void> => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      running.add(file)
+      sayRunning(running)
       const result =
         leftMs() > 0 ? await runFile(file, { root: ROOT, env, timeoutMs: leftMs() }) : notStarted(file, testClass)
+      running.delete(file)
       results.push(result)
       say(fileLines(result))
+      sayRunning(running)
     }
   }
   await Promise.all(Array.from({ length: lanes }, lane))
