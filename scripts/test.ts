@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { exitStatusOf, isAslError } from '../src/core/mod.ts'
 import { describeEnd, run } from '../src/sys/mod.ts'
 import { filesOf, TEST_CLASSES, type TestClass } from './test/classes.ts'
 import { avoidableSkips, type ClassResult, closingLine, fileLines, summaryLines, totalsOf } from './test/report.ts'
@@ -21,12 +22,28 @@ const CHECKS = [
 const env = Object.fromEntries(
   Object.entries(process.env).flatMap(([key, value]) => (value === undefined ? [] : [[key, value]])),
 )
-const say = (lines: readonly string[]): void => void process.stdout.write(lines.map(line => `${line}\n`).join(''))
+/** On a terminal the last line shows the files that run; it is erased before anything else is said. */
+const isTerminal = process.stdout.isTTY === true
+const ERASE_LINE = isTerminal ? '\r\x1b[K' : ''
+const sayRunning = (files: ReadonlySet<string>): void => {
+  const text = `  … ${[...files].join(' ')}`
+  if (isTerminal && files.size > 0)
+    process.stdout.write(`${ERASE_LINE}${text.slice(0, (process.stdout.columns || 80) - 1)}`)
+}
+const say = (lines: readonly string[]): void =>
+  void process.stdout.write(ERASE_LINE + lines.map(line => `${line}\n`).join(''))
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
   process.exit(1) // nobody reads on, so nobody would see the result
 })
-process.exitCode = await main(process.argv.slice(2))
+/** Tests run in process groups of their own, so they do not hear the terminal's Ctrl-C: it is handed on. */
+const abort = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => abort.abort())
+process.exitCode = await main(process.argv.slice(2)).catch(error => {
+  if (!isAslError(error, 'INTERRUPTED')) throw error
+  say(['', 'interrupted'])
+  return exitStatusOf('INTERRUPTED')
+})
 
 async function main(words: readonly string[]): Promise<number> {
   const files = words.filter(word => word.endsWith('.ts'))
@@ -55,7 +72,13 @@ async function runChecks(): Promise<ClassResult> {
   const results: FileResult[] = []
   say(['check'])
   for (const { name, argv } of CHECKS) {
-    const result = await run([process.execPath, ...argv], { env, cwd: ROOT, timeoutMs: CHECK_LIMIT_MS, isGroup: true })
+    const result = await run([process.execPath, ...argv], {
+      env,
+      cwd: ROOT,
+      timeoutMs: CHECK_LIMIT_MS,
+      isGroup: true,
+      signal: abort.signal,
+    })
     const common = { name, ms: result.wallMs, at: argv.join(' ') }
     const said = `${result.stdout}${result.stderr}`.trimEnd()
     const test =
@@ -75,12 +98,19 @@ async function runClass(testClass: TestClass, files: readonly string[]): Promise
   say(['', `${testClass.name}: ${files.length} file${files.length === 1 ? '' : 's'}`])
   const queue = [...files]
   const results: FileResult[] = []
+  const running = new Set<string>()
   const lane = async (): Promise<void> => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+    for (let file = queue.shift(); file !== undefined && !abort.signal.aborted; file = queue.shift()) {
+      running.add(file)
+      sayRunning(running)
       const result =
-        leftMs() > 0 ? await runFile(file, { root: ROOT, env, timeoutMs: leftMs() }) : notStarted(file, testClass)
+        leftMs() > 0
+          ? await runFile(file, { root: ROOT, env, timeoutMs: leftMs(), signal: abort.signal })
+          : notStarted(file, testClass)
+      running.delete(file)
       results.push(result)
       say(fileLines(result))
+      sayRunning(running)
     }
   }
   await Promise.all(Array.from({ length: lanes }, lane))

@@ -20,15 +20,25 @@ export type TestLine =
     }
   | { readonly kind: 'done' }
 
+/** Of each test that has started: its name behind those of the tests and suites around it. */
+type Names = Map<number, string>
+
 export default async function* events(source: AsyncIterable<TestEvent>): AsyncGenerator<string> {
+  const names: Names = new Map()
   for await (const event of source) {
-    const line = lineOf(event)
+    const line = lineOf(event, names)
     if (line !== undefined) yield `${JSON.stringify(line)}\n`
   }
 }
 
-function lineOf(event: TestEvent): TestLine | undefined {
-  if (event.type === 'test:dequeue') return { kind: 'start', id: idOf(event.data), name: event.data.name }
+function lineOf(event: TestEvent, names: Names): TestLine | undefined {
+  if (event.type === 'test:dequeue') {
+    const { testId, parentId, name } = event.data
+    const parent = parentId === undefined ? undefined : names.get(parentId)
+    const fullName = parent === undefined ? name : `${parent} › ${name}`
+    names.set(testId, fullName)
+    return { kind: 'start', id: String(testId), name: fullName }
+  }
   if (event.type === 'test:summary') return { kind: 'done' }
   if (event.type !== 'test:complete') return undefined
   const { data } = event
@@ -36,8 +46,8 @@ function lineOf(event: TestEvent): TestLine | undefined {
   const failure = data.details.error as (Error & { readonly failureType?: string }) | undefined
   const common = {
     kind: 'end',
-    id: idOf(data),
-    name: data.name,
+    id: String(data.testId),
+    name: names.get(data.testId) ?? data.name,
     ms: data.details.duration_ms,
     at: `${data.file ?? '?'}:${data.line ?? 0}`,
   } as const
@@ -48,9 +58,4 @@ function lineOf(event: TestEvent): TestLine | undefined {
   // A parent fails with its children; they have said why.
   if (failure?.failureType === 'subtestsFailed') return undefined
   return { ...common, state: 'failed', error: inspect(failure?.cause ?? failure, { depth: 8, maxStringLength: 4000 }) }
-}
-
-function idOf(data: object): string {
-  const { testId } = data as { readonly testId?: number }
-  return String(testId ?? '')
 }

@@ -21,8 +21,8 @@ test('runFile() tells how each test ended, and counts a parent not again for its
     passes: 'passed',
     'is skipped': 'skipped',
     fails: 'failed',
-    'fails as a child': 'failed',
-    'passes in a suite': 'passed',
+    'a parent › fails as a child': 'failed',
+    'a suite › passes in a suite': 'passed',
   })
   assert.equal(closingLine(totalsOf([result])), '2 passed, 2 failed, 1 skipped')
 })

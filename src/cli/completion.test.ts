@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { findTool, run, TOOL_ENV } from '../sys/mod.ts'
+import { needs } from '../../tests/needs.ts'
+import { run, TOOL_ENV } from '../sys/mod.ts'
 import { bashCompletion, fishCompletion, zshCompletion } from './completion.ts'
 import type { Verb } from './verb.ts'
 
@@ -40,13 +41,13 @@ test('bash completes verbs, options, the values of an option and of an argument'
   assert.deepEqual(await bash('build', 'recipes/'), [], 'left to the completion of file names')
 })
 
-test('zsh reads its script', { skip: missing('zsh') }, async () => {
+test('zsh reads its script', { skip: needs('zsh') }, async () => {
   const script = `compdef() { :; }\n${zshCompletion(VERBS)}\nwhich _asl >/dev/null`
   const result = await run(['zsh', '-f', '-c', script], { env: TOOL_ENV })
   assert.deepEqual([result.exitCode, result.stderr.toString('utf8')], [0, ''])
 })
 
-test('fish completes verbs, options and the values of an option', { skip: missing('fish') }, async () => {
+test('fish completes verbs, options and the values of an option', { skip: needs('fish') }, async () => {
   const fish = async (line: string): Promise<string[]> => {
     const script = `${fishCompletion(VERBS)}\ncomplete -C ${JSON.stringify(line)}`
     const result = await run(['fish', '--no-config', '-c', script], { env: { ...TOOL_ENV, HOME: '/tmp' } })
@@ -57,7 +58,3 @@ test('fish completes verbs, options and the values of an option', { skip: missin
   assert.deepEqual(await fish('asl build --arch a'), ['amd64', 'arm64'])
   assert.ok((await fish('asl build --')).includes('--json'))
 })
-
-function missing(program: string): string | false {
-  return findTool(program) === undefined ? `missing program: ${program}` : false
-}

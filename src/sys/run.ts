@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { AslError, messageOf } from '../core/mod.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { errnoOf } from './files.ts'
+import { killTree } from './process-tree.ts'
 
 export interface RunOptions {
   /** The whole environment of the program; nothing is inherited. */
@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly hasMessageChannel?: boolean
   /** Killed with SIGKILL after this long. */
   readonly timeoutMs?: number
-  /** Starts the program in a process group of its own, and a time limit or an abort ends the whole group. */
+  /** Starts the program in a process group of its own, and a time limit or an abort ends all that it started. */
   readonly isGroup?: boolean
   readonly signal?: AbortSignal
   readonly clock?: Clock
@@ -67,7 +67,7 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
   const kept = { stdout: collect(child.stdout), stderr: collect(child.stderr) }
   let isTimedOut = false
   const kill = (): void => {
-    if (options.isGroup === true && child.pid !== undefined) killGroup(child.pid)
+    if (options.isGroup === true && child.pid !== undefined) killTree(child.pid)
     else child.kill('SIGKILL')
   }
   const timer =
@@ -134,15 +134,6 @@ export function describeEnd(result: Pick<RunResult, 'exitCode' | 'signal' | 'isT
 export function shellStatus(result: Pick<RunResult, 'exitCode' | 'signal'>): number {
   if (result.signal !== undefined) return 128 + (constants.signals[result.signal] ?? 0)
   return result.exitCode ?? 1
-}
-
-/** The group may be gone already: that is what was wanted. */
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch (error) {
-    if (errnoOf(error) !== 'ESRCH') throw error
-  }
 }
 
 function collect(stream: NodeJS.ReadableStream | null): Buffer[] {

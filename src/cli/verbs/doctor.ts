@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { AslError } from '../../core/mod.ts'
 import {
   type Distribution,
@@ -18,7 +18,7 @@ import {
 } from '../../sys/mod.ts'
 import { probeNodePin } from '../node-pin.ts'
 import { tableLines } from '../table.ts'
-import { type Context, JSON_OPTION, type Verb } from '../verb.ts'
+import { JSON_OPTION, STORE_OPTION, type Verb } from '../verb.ts'
 
 const MACHINE_MISSING = 10
 
@@ -38,11 +38,7 @@ export const verb: Verb = {
     },
     { flags: '--missing-packages', summary: 'print only the packages to install, one a line' },
     { flags: '--install-line', summary: 'print only the line that installs them' },
-    {
-      flags: '--store DIR',
-      summary: 'where the store will be',
-      defaultText: '$ASL_STORE, else .asl/store in the project',
-    },
+    STORE_OPTION,
     JSON_OPTION,
   ],
   async run(context, input) {
@@ -63,8 +59,13 @@ export const verb: Verb = {
     }
     const shown = given.length === 0 ? TOOL_USES : wanted
     const tools = await probeTools(shown)
-    const place = placeOf(storeFolder(context, input.tryText('store')), uid, userName)
-    const findings = [probeNodePin(context), ...(await probeHost(place))]
+    // Loaded late: make setup asks for packages alone, and must be quick.
+    const [{ storePathOf }, { probeMirrors }] = await Promise.all([
+      import('../settings.ts'),
+      import('../mirror-finding.ts'),
+    ])
+    const place = placeOf(existingFolder(storePathOf(context, input)), uid, userName)
+    const findings = [probeNodePin(context), ...(await probeHost(place)), await probeMirrors(context)]
     const diagnosis: Diagnosis = { distribution, userName, wanted, findings, tools }
     if (input.flag('json')) context.print(JSON.stringify(viewOf(diagnosis)))
     else for (const line of linesOf(diagnosis)) context.print(line)
@@ -100,11 +101,9 @@ function placeOf(folder: string, uid: number, userName: string): ProbePlace {
   }
 }
 
-/** The nearest folder that exists above the place of the store. */
-function storeFolder(context: Context, given: string | undefined): string {
-  let folder = given ?? context.env.ASL_STORE ?? join(context.projectRoot, '.asl', 'store')
-  while (!existsSync(folder)) folder = dirname(folder)
-  return folder
+/** The nearest folder that exists at or above a path. */
+function existingFolder(path: string): string {
+  return existsSync(path) ? path : existingFolder(dirname(path))
 }
 
 function isReady({ wanted, findings, tools }: Diagnosis): boolean {

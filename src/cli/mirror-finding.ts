@@ -1,0 +1,17 @@
+import { redactUrl } from '../capture/mod.ts'
+import { isAslError } from '../core/mod.ts'
+import type { Finding } from '../sys/mod.ts'
+import { mirrorsOf } from './settings.ts'
+import type { Context } from './verb.ts'
+
+/** Where a build would fetch from, by the same rules; whether it answers is for the build to find out. */
+export async function probeMirrors(context: Context): Promise<Finding> {
+  const common = { name: 'mirrors', neededFor: ['build'] } as const
+  try {
+    const { debian, npm } = await mirrorsOf(context)
+    return { ...common, state: 'ok', found: `${redactUrl(debian)} and ${redactUrl(npm)}` }
+  } catch (error) {
+    if (!isAslError(error)) throw error
+    return { ...common, state: 'missing', found: error.message, remedy: error.hint ?? 'set ASL_DEBIAN_MIRROR' }
+  }
+}
