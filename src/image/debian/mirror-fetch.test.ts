@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 import { isAslError, referenceOf, sha256 } from '../../core/mod.ts'
 import { memoryStore, type Store } from '../../store/mod.ts'
-import { type FetchArtifact, type MirrorFetchOptions, mirrorFetch } from '../mod.ts'
+import { type FetchArtifact, type MirrorFetchOptions, mirrorFetch } from './mod.ts'
 
 const BASE = 'http://mirror.test/debian'
 

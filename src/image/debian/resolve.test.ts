@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isAslError } from '../../core/mod.ts'
-import { type PackageIndex, packageIndex, readPackages, resolvePackages } from '../mod.ts'
+import { type PackageIndex, packageIndex, readPackages, resolvePackages } from './mod.ts'
 
 /** `name version: Field value; Field value` a line. */
 async function indexOf(text: string): Promise<PackageIndex> {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { debBytes, paxMember, type TarMember } from '../../../tests/fakes/archive-builder.ts'
 import { isAslError, type Reference, referenceOf, TREE, type TreeEntry } from '../../core/mod.ts'
 import { memoryStore, type Store } from '../../store/mod.ts'
-import { unpackDebs } from '../mod.ts'
+import { unpackDebs } from './mod.ts'
 
 interface Sample {
   readonly name: string
