@@ -114,7 +114,7 @@ function resolve(top: FolderNode, names: readonly string[], options: ResolveOpti
     const folder = way.at(-1) ?? top
     if (name === '' || name === '.') continue
     if (name === '..') {
-      if (way.length > 1) way.pop()
+      way.pop()
       at = way.at(-1) ?? top
       continue
     }
