@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { arBytes, debBytes, tarBytes } from '../../tests/fakes/archive-builder.ts'
+import { arBytes, debBytes, paxMember, type TarMember, tarBytes } from '../../tests/fakes/archive-builder.ts'
 import { isAslError } from '../core/mod.ts'
 import { openDeb } from './mod.ts'
 
@@ -75,5 +75,31 @@ test('a control archive with a path, a link or the same file twice is refused', 
     await assert.rejects(openDeb([debBytes({ controlMembers })], 'x.deb'), error =>
       isAslError(error, 'ARCHIVE_HOSTILE'),
     )
+  }
+})
+
+test('a damaged package gives an error of ours or a whole reading, whichever byte is changed', async () => {
+  const data: TarMember[] = [
+    { path: './usr/bin/', flag: '5' },
+    { path: './usr/bin/tool', content: 'x'.repeat(700) },
+    paxMember({ path: 'a/long/path', 'SCHILY.xattr.user.a': 'b' }),
+    { path: 'short', flag: '2', link: 'tool' },
+  ]
+  for (const compression of ['none', 'gz', 'zst'] as const) {
+    const good = debBytes({ data, compression })
+    // Every third byte, and a few values that sit on edges of the formats.
+    for (let at = 0; at < good.length; at += 3) {
+      const bad = Buffer.from(good)
+      bad[at] = [0x00, 0xff, 0x2f, 0x39, 0x80][at % 5] as number
+      try {
+        const deb = await openDeb([bad], 'x.deb')
+        for await (const entry of deb.entries()) for await (const _ of entry.content);
+      } catch (error) {
+        assert.ok(
+          isAslError(error, 'FORMAT_INVALID', 'ARCHIVE_HOSTILE', 'LIMIT_EXCEEDED'),
+          `byte ${at} of ${compression}: ${error instanceof Error ? error.stack : error}`,
+        )
+      }
+    }
   }
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isAslError } from '../core/mod.ts'
-import { parseDebianRelease, parseParagraph, parseParagraphs, readParagraphs } from './mod.ts'
+import { parseDebianRelease, parseParagraph, parseParagraphs, readParagraphBytes, readParagraphs } from './mod.ts'
 
 const TWO = `Package: alpha
 Version: 1:2.0-1~deb13u1
@@ -47,6 +47,19 @@ test('fields that are not asked for are left out, with their further lines', () 
       ['sha256', '00'],
     ],
   )
+})
+
+test('readParagraphBytes() keeps the lines of the fields asked for, however the stream is cut', async () => {
+  const text = 'Package: a\nDESCRIPTION: x\n more\nDepends: b,\n c\n\n\nTag: t\n\npackage: d\n'
+  for (const size of [1, 5, 1000]) {
+    const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, i) =>
+      Buffer.from(text.slice(i * size, (i + 1) * size)),
+    )
+    const found: string[] = []
+    for await (const bytes of readParagraphBytes(pieces, 'x', new Set(['package', 'depends'])))
+      found.push(bytes.toString())
+    assert.deepEqual(found, ['package: a\ndepends: b,\n c\n', 'package: d\n'], `pieces of ${size}`)
+  }
 })
 
 test('what breaks the format is refused with its line', async () => {

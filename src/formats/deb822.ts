@@ -22,29 +22,88 @@ export async function* readParagraphs(
   name: string,
   options: ParagraphOptions = {},
 ): AsyncGenerator<Paragraph, void, undefined> {
+  for await (const { content, lineNumber } of readWholeParagraphs(stream, name)) {
+    yield* parseLines(content, name, lineNumber, options)
+  }
+}
+
+/** A piece of a control file that ends where a paragraph ends, and the line it starts on. */
+interface Whole {
+  readonly content: Buffer
+  readonly lineNumber: number
+}
+
+async function* readWholeParagraphs(stream: ByteStream, name: string): AsyncGenerator<Whole> {
   let rest: Buffer = Buffer.alloc(0)
   let lineNumber = 1
   for await (const piece of stream) {
     rest = rest.length === 0 ? asBuffer(piece) : Buffer.concat([rest, piece])
-    // Only whole paragraphs: the last empty line seen so far ends the last one of them.
-    const end = rest.lastIndexOf(PARAGRAPH_END) + 1
-    if (end > 0) {
-      const batch = parseBatch(rest.subarray(0, end + 1), name, lineNumber, options)
-      yield* batch.paragraphs
-      lineNumber = batch.nextLineNumber
-      rest = rest.subarray(end + 1)
+    const end = rest.lastIndexOf(PARAGRAPH_END)
+    if (end !== -1) {
+      const content = rest.subarray(0, end + PARAGRAPH_END.length)
+      yield { content, lineNumber }
+      lineNumber += countLines(content)
+      rest = rest.subarray(content.length)
     }
     if (rest.length > MAX_PARAGRAPH_SIZE_BYTES) {
       throw new AslError('LIMIT_EXCEEDED', `${name}: the paragraph at line ${lineNumber} is larger than 4 MiB`)
     }
   }
-  yield* parseBatch(rest, name, lineNumber, options).paragraphs
+  if (rest.length > 0) yield { content: rest, lineNumber }
+}
+
+function countLines(content: Buffer): number {
+  let count = 0
+  for (let at = content.indexOf(LINE_FEED); at !== -1; at = content.indexOf(LINE_FEED, at + 1)) count++
+  return count
+}
+
+/**
+ * The same paragraphs as bytes, for a reader that keeps many and looks into few: of each one the lines of the fields
+ * asked for, their names in lower case. Nothing is checked; `parseParagraph` does that when one is looked into.
+ * A buffer holds until the next one is asked for.
+ */
+export async function* readParagraphBytes(
+  stream: ByteStream,
+  name: string,
+  fields: ReadonlySet<string>,
+): AsyncGenerator<Buffer, void, undefined> {
+  for await (const { content } of readWholeParagraphs(stream, name)) {
+    const kept = Buffer.allocUnsafe(content.length + 1)
+    let size = 0
+    let isKeeping = false
+    for (let start = 0; start < content.length; ) {
+      const feed = content.indexOf(LINE_FEED, start)
+      const end = feed === -1 ? content.length : feed
+      const first = content[start]
+      if (isBlank(content, start, end)) {
+        if (size > 0) yield kept.subarray(0, size)
+        size = 0
+        isKeeping = false
+      } else if (first !== COMMENT) {
+        let from = start
+        if (first !== SPACE && first !== TAB) {
+          const colon = content.indexOf(COLON, start)
+          const key = colon === -1 || colon >= end ? '' : fieldName(content.toString('latin1', start, colon))
+          isKeeping = fields.has(key)
+          if (isKeeping) size += kept.write(key, size, 'latin1')
+          from = colon
+        }
+        if (isKeeping) {
+          size += content.copy(kept, size, from, end)
+          kept[size++] = LINE_FEED
+        }
+      }
+      start = end + 1
+    }
+    if (size > 0) yield kept.subarray(0, size)
+  }
 }
 
 /** @throws AslError FORMAT_INVALID */
 export function parseParagraphs(bytes: Uint8Array | string, name: string, options: ParagraphOptions = {}): Paragraph[] {
   const content = typeof bytes === 'string' ? Buffer.from(bytes) : asBuffer(bytes)
-  return parseBatch(content, name, 1, options).paragraphs
+  return parseLines(content, name, 1, options)
 }
 
 /** @throws AslError FORMAT_INVALID when there is not exactly one paragraph */
@@ -75,12 +134,7 @@ const TAB = 0x09
 const COLON = 0x3a
 const COMMENT = 0x23
 
-interface Batch {
-  readonly paragraphs: Paragraph[]
-  readonly nextLineNumber: number
-}
-
-function parseBatch(content: Buffer, name: string, firstLineNumber: number, options: ParagraphOptions): Batch {
+function parseLines(content: Buffer, name: string, firstLineNumber: number, options: ParagraphOptions): Paragraph[] {
   const paragraphs: Paragraph[] = []
   const { fields } = options
   let paragraph = new Map<string, string>()
@@ -120,7 +174,7 @@ function parseBatch(content: Buffer, name: string, firstLineNumber: number, opti
     start = next
   }
   if (isStarted) paragraphs.push(paragraph)
-  return { paragraphs, nextLineNumber: line }
+  return paragraphs
 }
 
 const lowerCase = new Map<string, string>()

@@ -43,6 +43,12 @@ test('zst: skippable frames are left out, frames may have no content size and no
   assert.ok((await bytesOf('zst', packed)).equals(Buffer.concat([Buffer.from('a'), LONG])))
 })
 
+test('zst: a block may be one byte, repeated', async () => {
+  // Single segment of 5 bytes; the last block is of type 1 and says 5 times "a".
+  const packed = Buffer.from('28b52ffd20052b000061', 'hex')
+  assert.equal((await bytesOf('zst', Buffer.concat([packed, packed]))).toString(), 'aaaaaaaaaa')
+})
+
 test('content that is damaged, cut off, empty or followed by garbage is refused', async () => {
   const packed: [Compression, Buffer][] = [
     ['gz', gzipSync(LONG)],

@@ -45,7 +45,7 @@ function* records(content: Buffer, archive: string): Generator<[key: string, val
     const digits = space === -1 ? '' : content.toString('latin1', start, Math.min(space, start + MAX_LENGTH_DIGITS + 1))
     const end = /^[1-9][0-9]*$/.test(digits) && digits.length <= MAX_LENGTH_DIGITS ? start + Number(digits) : -1
     const equals = content.indexOf(0x3d, space)
-    if (end <= space || end > content.length || content[end - 1] !== 0x0a || equals === -1 || equals >= end) {
+    if (end <= space || content[end - 1] !== 0x0a || equals === -1 || equals >= end) {
       throw hostile(archive, 'pax header', `no record at its offset ${start}`)
     }
     yield [content.toString('latin1', space + 1, equals), Buffer.from(content.subarray(equals + 1, end - 1))]

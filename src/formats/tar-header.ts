@@ -54,8 +54,9 @@ function number(block: Buffer, start: number, length: number, what: string, arch
   const first = block[start] as number
   if ((first & 0x80) !== 0) {
     let value = first & 0x7f
+    // A negative one has all its high bits set, so it too comes out beyond 2^53.
     for (let i = start + 1; i < start + length; i++) value = value * 256 + (block[i] as number)
-    if (first === 0xff || !Number.isSafeInteger(value)) throw hostile(archive, member, `its ${what} is out of range`)
+    if (!Number.isSafeInteger(value)) throw hostile(archive, member, `its ${what} is out of range`)
     return value
   }
   const text = block

@@ -124,7 +124,15 @@ test('sizes that are negative, no number, or on a folder are refused by name', a
 })
 
 test('a pax record whose length lies is refused', async () => {
-  for (const content of ['99 path=x\n', '5 path=x\n', '0 a=b\n', 'x', '10 path=abcd', '999999999999 a=b\n']) {
+  for (const content of [
+    '99 path=x\n',
+    '5 path=x\n',
+    '0 a=b\n',
+    'x',
+    '10 path=abcd',
+    '999999999999 a=b\n',
+    '9 path=ab10 path=x\n',
+  ]) {
     await refused([{ path: 'p', flag: 'x', content }, { path: 'f' }], 'ARCHIVE_HOSTILE', 'pax header')
   }
 })

@@ -10,7 +10,7 @@ import {
 } from '../../../tests/fakes/debian-archive.ts'
 import { isAslError } from '../../core/mod.ts'
 import { memoryStore } from '../../store/mod.ts'
-import { type Archive, openArchive, openKeyring, verifyClearsigned } from '../mod.ts'
+import { type Archive, openArchive, openKeyring, packageIndex, readPackages, verifyClearsigned } from './mod.ts'
 
 const SOURCE = { baseUrl: FAKE_BASE, suite: 'trixie', components: ['main'] }
 const NOW = FAKE_DATE.getTime() / 1000
@@ -156,10 +156,10 @@ test('an expired Valid-Until is a finding with both times, no error', async () =
 test('a file name in the index that would leave the archive is refused', async () => {
   for (const Filename of ['../../etc/x.deb', '/abs.deb', 'pool/../x.deb', 'pool//x', 'pool/x y.deb', 'pool/x?y']) {
     const stanza = `Package: a\nVersion: 1\nArchitecture: amd64\nFilename: ${Filename}\nSize: 1\nSHA256: ${'0'.repeat(64)}\n`
-    const { readPackages } = await import('../mod.ts')
     const origin = { baseUrl: FAKE_BASE, suite: 'trixie', component: 'main' }
-    await assert.rejects(
-      readPackages([Buffer.from(stanza)], 'Packages', origin),
+    const index = packageIndex([await readPackages([Buffer.from(stanza)], 'Packages', origin)])
+    assert.throws(
+      () => index.versionsOf('a'),
       error => isAslError(error, 'FORMAT_INVALID'),
       Filename,
     )

@@ -7,7 +7,7 @@ import {
   parseDebianRelease,
   type ReleaseFile,
 } from '../../formats/mod.ts'
-import { type BinaryPackage, type PackageIndex, packageIndex, readPackages } from './package-index.ts'
+import { type BinaryPackage, type PackageIndex, type PackageList, packageIndex, readPackages } from './package-index.ts'
 import { type Keyring, type Signer, verifyClearsigned } from './release-signature.ts'
 
 /** A file that was fetched and is in the store, for every reader of it to see. */
@@ -91,7 +91,7 @@ export interface ArchiveFinding {
 export async function openArchive(options: OpenArchiveOptions): Promise<Archive> {
   const { fetch, architecture } = options
   const suites: OpenedSuite[] = []
-  const lists: BinaryPackage[][] = []
+  const lists: PackageList[] = []
   const findings: ArchiveFinding[] = []
   for (const source of options.sources) {
     const { suite, packages } = await openSuite(source, options)
@@ -129,7 +129,7 @@ async function openSuite(source: ArchiveSource, options: OpenArchiveOptions) {
   const release = parseDebianRelease(text, url)
   refuseOtherSuite(release, source, url)
   const indices: (FetchedFile & { component: string })[] = []
-  const packages: BinaryPackage[][] = []
+  const packages: PackageList[] = []
   for (const component of source.components) {
     const origin = { baseUrl: source.baseUrl, suite: source.suite, component }
     const [path, expected] = chooseIndex(release, source, component, architecture)

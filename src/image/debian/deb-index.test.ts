@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { debBytes, type TarMember } from '../../../tests/fakes/archive-builder.ts'
 import { isAslError, referenceOf } from '../../core/mod.ts'
 import { memoryStore } from '../../store/mod.ts'
-import { decodeDebIndex, encodeDebIndex, indexDeb, indexDebs } from '../mod.ts'
+import { decodeDebIndex, encodeDebIndex, indexDeb, indexDebs } from './mod.ts'
 
 const DATA: readonly TarMember[] = [
   { path: './usr/bin/', flag: '5' },

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { isAslError } from '../../core/mod.ts'
-import { type HostMirror, parseMirror, tryHostMirror } from '../mod.ts'
+import { type HostMirror, parseMirror, tryHostMirror } from './mod.ts'
 
 function mirrorOf(files: Readonly<Record<string, string>>): HostMirror | undefined {
   const root = mkdtempSync(join(tmpdir(), 'asl-test-'))

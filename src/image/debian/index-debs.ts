@@ -71,8 +71,11 @@ interface IndexWorker {
   close(): Promise<unknown>
 }
 
+/** A worker streams: it needs little, and without a limit it would let garbage pile up before it collects. */
+const LIMITS = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 }
+
 function startWorker(): IndexWorker {
-  const worker = new Worker(new URL('./deb-index-worker.ts', import.meta.url))
+  const worker = new Worker(new URL('./deb-index-worker.ts', import.meta.url), { resourceLimits: LIMITS })
   const waiting = new Map<number, PromiseWithResolvers<DebIndex>>()
   worker.on('message', (reply: IndexReply) => {
     const waiter = waiting.get(reply.id)

@@ -13,7 +13,7 @@ import {
   openKeyring,
   parseLock,
   resolvePackages,
-} from '../mod.ts'
+} from './mod.ts'
 
 async function lockFor(version: string): Promise<DebianLock> {
   const fake = await fakeArchive({

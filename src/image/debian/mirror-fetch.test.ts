@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { test } from 'node:test'
 import { isAslError, referenceOf, sha256 } from '../../core/mod.ts'
 import { memoryStore, type Store } from '../../store/mod.ts'
-import { type FetchArtifact, type MirrorFetchOptions, mirrorFetch } from '../mod.ts'
+import { type FetchArtifact, type MirrorFetchOptions, mirrorFetch } from './mod.ts'
 
 const BASE = 'http://mirror.test/debian'
 
@@ -103,10 +103,16 @@ test('a mirror that cannot be reached is said with its address and the reason', 
 
 test('content over what was expected is not taken, content of any size in bounded memory is', async () => {
   const large = Buffer.alloc(40 << 20, 'large ')
+  const expected = { sha256: sha256('hello'), sizeBytes: 5 }
+  await withMirror(
+    (_, response) => response.end('hello, and more'),
+    async fetch => {
+      await assert.rejects(fetch(`${BASE}/x`, expected), error => isAslError(error, 'LIMIT_EXCEEDED'))
+    },
+  )
   await withMirror(
     (_, response) => response.end(large),
     async (fetch, store) => {
-      const expected = { sha256: sha256('hello'), sizeBytes: 5 }
       await assert.rejects(fetch(`${BASE}/x`, expected), error => isAslError(error, 'LIMIT_EXCEEDED'))
       assert.deepEqual([...store.references()], [])
       const found = await fetch(`${BASE}/x`)

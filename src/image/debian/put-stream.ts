@@ -6,7 +6,7 @@ import type { StoreWriter } from '../../store/mod.ts'
 import { withTempFolder, writeAll } from '../../sys/mod.ts'
 
 /** Content up to this size is put from memory; what is larger goes through a file in the scratch folder. */
-const IN_MEMORY_SIZE_BYTES = 32 * 1024 * 1024
+const IN_MEMORY_SIZE_BYTES = 8 * 1024 * 1024
 
 export interface PutStreamOptions {
   /** A folder of this machine for content too large to be held in memory; removed again. */

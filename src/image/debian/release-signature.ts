@@ -1,4 +1,4 @@
-import { type Key, readCleartextMessage, readKeys, verify } from 'openpgp'
+import type { Key } from 'openpgp'
 import { AslError, messageOf } from '../../core/mod.ts'
 
 /** Public keys that may sign an archive, with their fingerprints for messages. */
@@ -24,6 +24,7 @@ export interface Signer {
 
 /** @throws AslError SIG_INVALID when the text holds no public key */
 export async function openKeyring(armoredKeys: readonly string[]): Promise<Keyring> {
+  const { readKeys } = await openpgp()
   const keys: Key[] = []
   for (const armored of armoredKeys) {
     try {
@@ -69,7 +70,11 @@ export async function verifyClearsigned(bytes: Uint8Array, keyring: Keyring, nam
   return { text: result.data, signers }
 }
 
+/** Loaded when it is needed: it takes 100 ms and 20 MiB, which no other work of the program should pay. */
+const openpgp = () => import('openpgp')
+
 async function verifyMessage(cleartextMessage: string, keyring: Keyring) {
+  const { readCleartextMessage, verify } = await openpgp()
   const message = await readCleartextMessage({ cleartextMessage })
   return verify({ message, verificationKeys: [...keyring.keys], date: null })
 }

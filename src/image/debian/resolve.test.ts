@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isAslError } from '../../core/mod.ts'
-import { type PackageIndex, packageIndex, readPackages, resolvePackages } from '../mod.ts'
+import { type PackageIndex, packageIndex, readPackages, resolvePackages } from './mod.ts'
 
 /** `name version: Field value; Field value` a line. */
 async function indexOf(text: string): Promise<PackageIndex> {
@@ -66,7 +66,7 @@ test('virtual packages: versioned provides, importance before name, a chosen pro
     courier: Provides mta
     old: Provides perlapi (= 5.36)
     new: Provides perlapi (= 5.40.1)
-    unversioned: Provides perlapi`
+    a-unversioned: Provides perlapi`
   assert.equal(await resolved(index, ['wants-mta']), 'exim wants-mta')
   assert.equal(await resolved(index, ['wants-mta', 'courier']), 'courier wants-mta')
   assert.equal(await resolved(index, ['wants-new']), 'new wants-new')

@@ -22,37 +22,46 @@ export function resolvePackages(
   names: readonly string[],
   options: ResolveOptions = {},
 ): BinaryPackage[] {
-  const chosen = new Map<string, Chosen>()
+  const chosen: Closure = { packages: new Map(), provided: new Map() }
   const queue: Chosen[] = []
   const choose = (found: BinaryPackage, wantedBy: Chosen | undefined): void => {
-    if (chosen.has(found.name)) return
+    if (chosen.packages.has(found.name)) return
     const entry = { package: found, wantedBy }
-    chosen.set(found.name, entry)
+    chosen.packages.set(found.name, entry)
+    for (const { name, constraint } of relationsOf(found.provides, found.name).flat()) {
+      const others = chosen.provided.get(name) ?? []
+      chosen.provided.set(name, [...others, { entry, version: constraint?.version }])
+    }
     queue.push(entry)
   }
   for (const name of [...names].sort(compareText)) choose(findWanted(index, name), undefined)
-  for (const found of [...index.packages()].sort((a, b) => compareText(a.name, b.name))) {
-    const isWanted =
-      (options.essential === true && found.isEssential) || options.priorities?.includes(found.priority) === true
-    if (isWanted) choose(found, undefined)
-  }
+  const essentials = options.essential === true ? index.essentials() : []
+  const prioritised = (options.priorities ?? []).flatMap(priority => index.ofPriority(priority))
+  const added = [...essentials, ...prioritised].sort((a, b) => compareText(a.name, b.name))
+  for (const found of added) choose(found, undefined)
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
     const { name, preDepends, depends } = next.package
     for (const alternatives of [...relationsOf(preDepends, name), ...relationsOf(depends, name)]) {
-      if (alternatives.some(relation => satisfyingIn(chosen, index, relation) !== undefined)) continue
+      if (alternatives.some(relation => isMetBy(chosen, relation))) continue
       const found = firstAvailable(index, alternatives)
       if (found === undefined) throw unsatisfied(index, alternatives, next)
       choose(found, next)
     }
   }
   refuseClashes(chosen)
-  return [...chosen.values()].map(entry => entry.package).sort((a, b) => compareText(a.name, b.name))
+  return [...chosen.packages.values()].map(entry => entry.package).sort((a, b) => compareText(a.name, b.name))
 }
 
 interface Chosen {
   readonly package: BinaryPackage
   /** `undefined` for what was asked for. */
   readonly wantedBy: Chosen | undefined
+}
+
+interface Closure {
+  readonly packages: Map<string, Chosen>
+  /** Virtual names of the packages chosen so far. */
+  readonly provided: Map<string, readonly { readonly entry: Chosen; readonly version: string | undefined }[]>
 }
 
 function relationsOf(value: string, name: string): Relation[][] {
@@ -74,20 +83,11 @@ function isMet(relation: Relation, version: string | undefined, architecture: st
   return version !== undefined && satisfiesVersion(version, constraint.operator, constraint.version)
 }
 
-function satisfyingIn(
-  chosen: ReadonlyMap<string, Chosen>,
-  index: PackageIndex,
-  relation: Relation,
-): BinaryPackage | undefined {
-  const real = chosen.get(relation.name)?.package
-  if (real !== undefined && isMet(relation, real.version, real.architecture)) return real
-  return index
-    .providersOf(relation.name)
-    .find(
-      provider =>
-        chosen.get(provider.package.name)?.package === provider.package &&
-        isMet(relation, provider.version, provider.package.architecture),
-    )?.package
+function isMetBy({ packages, provided }: Closure, relation: Relation): boolean {
+  const real = packages.get(relation.name)?.package
+  if (real !== undefined && isMet(relation, real.version, real.architecture)) return true
+  const virtual = provided.get(relation.name) ?? []
+  return virtual.some(({ entry, version }) => isMet(relation, version, entry.package.architecture))
 }
 
 function firstAvailable(index: PackageIndex, alternatives: readonly Relation[]): BinaryPackage | undefined {
@@ -143,34 +143,31 @@ function wayTo(entry: Chosen): string {
   return [...steps, 'asked for'].join(', ')
 }
 
-function refuseClashes(chosen: ReadonlyMap<string, Chosen>): void {
-  const provided = providedBy(chosen)
-  for (const entry of chosen.values()) {
+function refuseClashes({ packages, provided }: Closure): void {
+  for (const entry of packages.values()) {
     const { name, conflicts, breaks } = entry.package
     for (const relation of [...relationsOf(conflicts, name), ...relationsOf(breaks, name)].flat()) {
-      const candidates = [chosen.get(relation.name), ...(provided.get(relation.name) ?? [])]
-      for (const [position, other] of candidates.entries()) {
-        if (other === undefined || other === entry) continue
-        // The virtual name counts as the provider's only where no version is asked for (policy 7.5).
-        const version = position === 0 ? other.package.version : undefined
-        if (!isMet(relation, version, other.package.architecture)) continue
-        throw new AslError(
-          'PACKAGE_CONFLICT',
-          `Packages ${name} (${wayTo(entry)}) and ${other.package.name} ${other.package.version} (${wayTo(other)}) ` +
-            `exclude each other: ${name} says ${formatRelation(relation)}`,
-          { hint: 'Ask for one of them only, or name the alternative that does not clash.' },
-        )
-      }
+      const real = packages.get(relation.name)
+      const candidates = [
+        ...(real === undefined ? [] : [{ entry: real, version: real.package.version }]),
+        ...(provided.get(relation.name) ?? []),
+      ]
+      // Packages may conflict with a name that they provide themselves, to be the only one that does (policy 7.6.2).
+      const other = candidates.find(
+        candidate =>
+          candidate.entry !== entry && isMet(relation, candidate.version, candidate.entry.package.architecture),
+      )?.entry
+      if (other !== undefined) throw clash(entry, other, relation)
     }
   }
 }
 
-function providedBy(chosen: ReadonlyMap<string, Chosen>): Map<string, Chosen[]> {
-  const provided = new Map<string, Chosen[]>()
-  for (const entry of chosen.values()) {
-    for (const relation of relationsOf(entry.package.provides, entry.package.name).flat()) {
-      provided.set(relation.name, [...(provided.get(relation.name) ?? []), entry])
-    }
-  }
-  return provided
+function clash(entry: Chosen, other: Chosen, relation: Relation): AslError {
+  const { name } = entry.package
+  return new AslError(
+    'PACKAGE_CONFLICT',
+    `Packages ${name} (${wayTo(entry)}) and ${other.package.name} ${other.package.version} (${wayTo(other)}) ` +
+      `exclude each other: ${name} says ${formatRelation(relation)}`,
+    { hint: 'Ask for one of them only, or name the alternative that does not clash.' },
+  )
 }

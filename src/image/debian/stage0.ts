@@ -10,7 +10,7 @@ import { type DebInput, unpackDebs } from './unpack.ts'
  * `mmdebstrap --variant=minbase` inside. Found by running it there; see docs/decisions/stage0.md.
  */
 export const STAGE0_PACKAGES: Readonly<Record<string, string>> = {
-  apt: 'fetches and verifies; brings sqv, its OpenPGP verifier, and with it its library of solvers',
+  apt: 'fetches, verifies and resolves; brings sqv, which checks its signatures',
   'debian-archive-keyring': 'the keys that apt trusts',
   mmdebstrap: 'makes configured trees; brings perl',
   mount: 'mmdebstrap mounts /proc, /sys and /dev for maintainer scripts',

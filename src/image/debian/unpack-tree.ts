@@ -1,6 +1,6 @@
 import { AslError, type Reference } from '../../core/mod.ts'
 import { hostile, parseArchivePath, shownBytes, type TarEntry } from '../../formats/mod.ts'
-import { type FileNode, type FolderNode, folderNode, type Metadata, type Node } from '../tree-builder.ts'
+import { type FileNode, type FolderNode, folderNode, type Metadata, type Node } from './tree-nodes.ts'
 
 /** The tree that packages are unpacked into, in memory. Rules of dpkg where packages meet; no file system takes part. */
 export interface UnpackTree {
@@ -114,7 +114,7 @@ function resolve(top: FolderNode, names: readonly string[], options: ResolveOpti
     const folder = way.at(-1) ?? top
     if (name === '' || name === '.') continue
     if (name === '..') {
-      if (way.length > 1) way.pop()
+      way.pop()
       at = way.at(-1) ?? top
       continue
     }

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { debBytes, paxMember, type TarMember } from '../../../tests/fakes/archive-builder.ts'
 import { isAslError, type Reference, referenceOf, TREE, type TreeEntry } from '../../core/mod.ts'
 import { memoryStore, type Store } from '../../store/mod.ts'
-import { unpackDebs } from '../mod.ts'
+import { unpackDebs } from './mod.ts'
 
 interface Sample {
   readonly name: string
@@ -19,6 +19,7 @@ const BASE: Sample = {
     { path: './bin', flag: '2', link: 'usr/bin' },
     { path: './usr/', flag: '5' },
     { path: './usr/bin/', flag: '5' },
+    { path: './usr/base', content: 'base' },
     { path: './tmp/', flag: '5', mode: 0o1777 },
   ],
 }
@@ -211,7 +212,7 @@ const HOSTILE: readonly (readonly [title: string, data: readonly TarMember[], na
   ['brings a character device', [{ path: './dev/mem', flag: '3', rdev: [1, 1] }], './dev/mem'],
   ['brings a block device', [{ path: './sda', flag: '4', rdev: [8, 0] }], './sda'],
   ['links to a file outside', [{ path: './h', flag: '1', link: '../../etc/shadow' }], '../../etc/shadow'],
-  ['links to a file of another package', [{ path: './h', flag: '1', link: './tmp/x' }], './h'],
+  ['links to a file of another package', [{ path: './h', flag: '1', link: './usr/base' }], './h'],
   ['links to itself', [{ path: './h', flag: '1', link: './h' }], './h'],
   [
     'brings a name twice',

@@ -11,9 +11,9 @@ import {
   type TarEntry,
 } from '../../formats/mod.ts'
 import type { StoreReader, StoreWriter } from '../../store/mod.ts'
-import { putTree } from '../tree-builder.ts'
 import { conffilePaths, dpkgDatabase, infoNameOf, md5Hasher, type UnpackedPackage } from './dpkg-database.ts'
 import { putStream } from './put-stream.ts'
+import { putTree } from './tree-nodes.ts'
 import { type StoredContent, type UnpackTree, unpackTree } from './unpack-tree.ts'
 
 /** The name of this operation in receipts (reference §8.4). A change of what it writes is a new name. */

@@ -1,5 +1,5 @@
-import { type Reference, TREE, type Tree, type TreeEntry } from '../core/mod.ts'
-import type { StoreWriter } from '../store/mod.ts'
+import { type Reference, TREE, type Tree, type TreeEntry } from '../../core/mod.ts'
+import type { StoreWriter } from '../../store/mod.ts'
 
 /** What a name in a tree has beside its content. */
 export interface Metadata {
