@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { connect, TLSSocket } from 'node:tls'
 import { createCertificateAuthority } from './certificate-authority.ts'
 
-const authority = await createCertificateAuthority()
+const authority = createCertificateAuthority()
 
 test('the certificate is an authority for leaves only, valid under any clock a sandbox may have', () => {
   const certificate = new X509Certificate(authority.pem)
@@ -18,7 +18,7 @@ test('the certificate is an authority for leaves only, valid under any clock a s
 
 for (const host of ['example.org', '127.0.0.1', '2001:db8::1:2']) {
   test(`a client that trusts the authority takes its leaf for ${host}, and for no other name`, async () => {
-    const secureContext = await authority.contextFor(host)
+    const secureContext = authority.contextFor(host)
     const server = createServer(socket => {
       new TLSSocket(socket, { isServer: true, secureContext }).on('error', () => {})
     }).listen(0, '127.0.0.1')
@@ -29,7 +29,7 @@ for (const host of ['example.org', '127.0.0.1', '2001:db8::1:2']) {
         handshake(server.address() as AddressInfo, 'other.example', authority.pem),
         (error: NodeJS.ErrnoException) => error.code === 'ERR_TLS_CERT_ALTNAME_INVALID',
       )
-      const stranger = await createCertificateAuthority()
+      const stranger = createCertificateAuthority()
       await assert.rejects(handshake(server.address() as AddressInfo, host, stranger.pem))
     } finally {
       server.close()

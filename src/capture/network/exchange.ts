@@ -8,8 +8,9 @@ import type { Ledger } from './ledger.ts'
 import type { Mirror, MirrorMap } from './mirror-map.ts'
 import type { NetworkPolicy } from './policy.ts'
 import { type ProxyRequest, parseProxyRequest } from './proxy-request.ts'
-import { authorityOf, redactUrl } from './request-url.ts'
+import { authorityOf, parseTarget, portOf, redactUrl } from './request-url.ts'
 import type { Arriving, Responses, Stored } from './responses.ts'
+import type { Arrival } from './transfer.ts'
 import { unreachable } from './transfer-errors.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -72,28 +73,71 @@ function isReading(request: ProxyRequest): request is Reading {
 }
 
 async function answerReading(request: Reading, response: ServerResponse, context: ExchangeContext): Promise<void> {
-  const { responses, ledger, store } = context
-  const { method } = request
-  const target = admit(request.url, context)
-  const url = redactUrl(request.url)
-  const held = find(request, url, context) ?? responses.fetch({ ...target, ...request, url })
+  const { ledger, store } = context
+  const { url, held, arrival } = await obtain(request, context)
   if (held.kind === 'stored') {
-    responses.use(method, url)
-    await answerFromStore(response, store, held.response)
+    await answerFromStore(response, store, { ...held.response, ...held.liveHead })
     return
   }
-  const arrival = await held.arrival
+  if (arrival === undefined) return
   if (arrival.kind === 'passed') {
-    ledger.fail(url, unreachable(request.url, `answers ${arrival.status}`))
     answerPassed(response, arrival)
     return
   }
-  responses.use(method, url)
   if (request.hasCredentials || url !== request.url.href) ledger.weaken('credentials')
   // A part of a body, or its size alone, can be told only when the size is known.
-  const wantsSize = method === 'HEAD' || response.req.headers.range !== undefined
+  const wantsSize = request.method === 'HEAD' || response.req.headers.range !== undefined
   if (wantsSize && arrival.sizeBytes === undefined) await held.done
   await answerFromSpool(response, held.spool, arrival.head, arrival)
+}
+
+const MAX_REDIRECTS = 10
+
+/**
+ * Asks as a program of the step would, and follows redirects, each of which is a response of its own.
+ * @returns the URL of the response that the store will hold; `undefined` when there is no such thing (404, 410)
+ */
+export async function fetchForStep(text: string, context: ExchangeContext): Promise<string | undefined> {
+  let target = parseTarget(text).url
+  for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
+    const headers = { 'accept-encoding': 'identity', 'user-agent': 'asl' }
+    const request: Reading = { method: 'GET', url: target, headers, hasCredentials: false }
+    const { url, held, arrival } = await obtain(request, context)
+    if (arrival?.kind === 'passed') throw unreachable(target, `answers ${arrival.status}`)
+    if (held.kind === 'arriving') {
+      await held.done
+      if (held.spool.state.kind === 'failed') throw held.spool.state.error
+    }
+    const head = held.kind === 'stored' ? { ...held.response, ...held.liveHead } : arrival?.head
+    const { location } = head?.headers ?? {}
+    if (head === undefined || head.status === 404 || head.status === 410) return undefined
+    if (head.status === 200) return url
+    if (head.status < 300 || head.status > 399 || location === undefined || !URL.canParse(location, target.href)) {
+      throw unreachable(target, `answers ${head.status}`)
+    }
+    target = parseTarget(new URL(location, target).href).url
+  }
+  throw unreachable(target, `is reached after more than ${MAX_REDIRECTS} redirects`)
+}
+
+interface Obtained {
+  /** As it is recorded. */
+  readonly url: string
+  readonly held: Arriving | Stored
+  /** Of a response that is arriving. */
+  readonly arrival: Arrival | undefined
+}
+
+/** What there is, or what is fetched now. From here on it is something the step was given. */
+async function obtain(request: Reading, context: ExchangeContext): Promise<Obtained> {
+  const { responses, ledger } = context
+  const target = admit(request.url, context)
+  const url = redactUrl(request.url)
+  const held = find(request, url, context) ?? responses.fetch({ ...target, ...request, url })
+  const arrival = held.kind === 'arriving' ? await held.arrival : undefined
+  if (arrival?.kind === 'passed') ledger.fail(url, unreachable(request.url, `answers ${arrival.status}`))
+  else responses.use(request.method, url)
+  return { url, held, arrival }
 }
 
 async function answerOther(
@@ -111,8 +155,7 @@ async function answerOther(
   try {
     const target = { upstream, isTrusted: mirror !== undefined }
     const traffic = await forwardRequest(incoming, response, request, target, context)
-    const port = Number(authorityOf(url).split(':').at(-1))
-    context.ledger.passOpaque({ kind: 'request', method, host: url.hostname, port, ...traffic })
+    context.ledger.passOpaque({ kind: 'request', method, host: url.hostname, port: portOf(url), ...traffic })
   } catch (error) {
     const failure = isAslError(error) ? error : unreachable(url, error)
     if (failure.code !== 'NETWORK_REFUSED') context.ledger.fail(redactUrl(url), failure)

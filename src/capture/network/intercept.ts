@@ -36,8 +36,7 @@ export async function intercept(
     return { refused: 'what was sent through the tunnel is not TLS' }
   }
   client.unshift(first)
-  const secureContext = await authority.contextFor(host)
-  if (client.destroyed) return { refused: 'the program went away' }
+  const secureContext = authority.contextFor(host)
   const socket = new TLSSocket(client, { isServer: true, secureContext, ALPNProtocols: ['http/1.1'] })
   return await new Promise<InterceptResult>(resolve => {
     const refuse = (refused: string): void => {

@@ -5,9 +5,10 @@ import type { Server, Socket } from 'node:net'
 import { join } from 'node:path'
 import { AslError, isAslError } from '../../core/mod.ts'
 import type { StoreReader } from '../../store/mod.ts'
+import { writeFileAtomic } from '../../sys/mod.ts'
 import { type CertificateAuthority, createCertificateAuthority } from './certificate-authority.ts'
 import type { Download, KnownResponse, ResponseKey } from './download.ts'
-import { answerRequest, type ExchangeContext } from './exchange.ts'
+import { answerRequest, type ExchangeContext, fetchForStep } from './exchange.ts'
 import { openFront } from './front.ts'
 import { intercept, refuseConnect } from './intercept.ts'
 import { type KeepBodies, Keeper } from './keeper.ts'
@@ -82,9 +83,17 @@ export interface NetworkReport {
 
 export interface Recorder {
   /** The certificate (PEM) that the sandbox has to trust for https. Another one in every run, and no input. */
-  certificate(): Promise<string>
+  certificate(): string
+  /** A file with that certificate, there until `close`. */
+  certificateFile(): string
   /** Serves the connections of a listening server, which now belongs to the recorder. */
   attach(listener: Server): void
+  /**
+   * Asks as a program of the step would, in this process, following redirects; for steps that run no program. When it
+   * returns, the body is in the store. `undefined` when the answer is that there is no such thing (404, 410).
+   * @throws AslError NETWORK_UNREACHABLE, NETWORK_REFUSED, REPLAY_INPUT_MISSING, DIGEST_MISMATCH
+   */
+  fetch(url: string): Promise<Download | undefined>
   /** Waits until every body that has arrived is in the store. @throws what the store threw when it took them */
   settle(): Promise<void>
   /** How things stand; complete after `close`. */
@@ -119,7 +128,7 @@ class NetworkRecorder implements Recorder {
   readonly #intercepted = new WeakMap<Socket, { readonly authority: string; hasAsked: boolean }>()
   readonly #tunnels = new Set<Promise<void>>()
   readonly #bugs: unknown[] = []
-  #certificates: Promise<CertificateAuthority> | undefined
+  #certificates: CertificateAuthority | undefined
   #closed: Promise<NetworkReport> | undefined
 
   constructor(options: RecorderOptions) {
@@ -131,6 +140,7 @@ class NetworkRecorder implements Recorder {
       proxy: options.upstreamProxy ?? {},
       idleTimeoutMs: limits.idleTimeoutMs,
       extraCa: options.upstreamCa ?? [],
+      mayBeLocal: options.policy?.mayBeLocal ?? (() => false),
     })
     this.#keeper = new Keeper({
       keep: options.keep,
@@ -141,7 +151,6 @@ class NetworkRecorder implements Recorder {
     mkdirSync(options.spoolParent, { recursive: true })
     this.#spoolFolder = mkdtempSync(join(options.spoolParent, 'spool-'))
     this.#responses = new Responses({
-      store: options.store,
       known: options.known ?? new Map(),
       keeper: this.#keeper,
       ledger: this.#ledger,
@@ -163,8 +172,14 @@ class NetworkRecorder implements Recorder {
     if (options.signal?.aborted === true) this.#abort.abort()
   }
 
-  async certificate(): Promise<string> {
-    return (await this.#authority()).pem
+  certificate(): string {
+    return this.#authority().pem
+  }
+
+  certificateFile(): string {
+    const path = join(this.#spoolFolder, 'ca.pem')
+    writeFileAtomic(path, this.certificate())
+    return path
   }
 
   attach(listener: Server): void {
@@ -188,6 +203,13 @@ class NetworkRecorder implements Recorder {
       findings: this.#ledger.findings(),
       completeness: this.#ledger.completeness(),
     }
+  }
+
+  async fetch(url: string): Promise<Download | undefined> {
+    const found = await fetchForStep(url, this.#exchange)
+    if (found === undefined) return undefined
+    await this.#keeper.flush()
+    return this.#responses.tryDownload('GET', found)
   }
 
   settle(): Promise<void> {
@@ -232,7 +254,7 @@ class NetworkRecorder implements Recorder {
         await this.#tunnel(host, port, client, head)
         return
       }
-      const opened = await intercept(client, head, host, await this.#authority())
+      const opened = await intercept(client, head, host, this.#authority())
       if ('refused' in opened) {
         refuse(`${opened.refused}. Declare ${authority} opaque to let it through unseen.`)
         return
@@ -282,7 +304,7 @@ class NetworkRecorder implements Recorder {
     socket.on('close', () => this.#sockets.delete(socket))
   }
 
-  #authority(): Promise<CertificateAuthority> {
+  #authority(): CertificateAuthority {
     this.#certificates ??= createCertificateAuthority()
     return this.#certificates
   }
