@@ -14,7 +14,7 @@ export interface KnownResponse extends ResponseHead {
   /** The body, an untagged artifact. Of a HEAD request: the empty one. */
   readonly ref: Reference
   readonly sizeBytes: number
-  readonly sha256?: Sha256
+  readonly sha256?: Sha256 | undefined
 }
 
 /** A response that the step was given: one input. */
@@ -22,7 +22,8 @@ export interface Download extends KnownResponse {
   readonly method: Method
   /** As the step asked, with logical host, without secrets. */
   readonly url: string
-  readonly sha256: Sha256
+  /** Of the body. Absent when it was served from the store by a caller who did not say. */
+  readonly sha256: Sha256 | undefined
   /** Where it came from in this run, without secrets; absent when it was served from the store. */
   readonly upstreamUrl: string | undefined
   /** The URLs whose redirects led here, oldest first. */

@@ -47,7 +47,6 @@ export class Keeper {
   #waitingBytes = 0
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> = Promise.resolve()
-  #error: unknown
 
   constructor(options: KeeperOptions) {
     this.#options = options
@@ -56,45 +55,51 @@ export class Keeper {
   add(body: Waiting): void {
     this.#waiting.push(body)
     this.#waitingBytes += body.sizeBytes
-    if (this.#waitingBytes >= this.#options.maxBytes || this.#waiting.length >= this.#options.maxFiles) this.#start()
+    if (this.#waitingBytes >= this.#options.maxBytes || this.#waiting.length >= this.#options.maxFiles)
+      this.#startUnheard()
   }
 
   /** Tells whether responses are on their way: a batch waits for a quiet line. */
   setBusy(isBusy: boolean): void {
     clearTimeout(this.#timer)
     if (!isBusy && this.#waiting.length > 0) {
-      this.#timer = setTimeout(() => this.#start(), this.#options.quietMs)
+      this.#timer = setTimeout(() => this.#startUnheard(), this.#options.quietMs)
     }
   }
 
   /** Keeps all that waits. @throws whatever the store threw; what could not be kept still waits */
-  async flush(): Promise<void> {
+  flush(): Promise<void> {
     clearTimeout(this.#timer)
-    await this.#running
-    this.#error = undefined
-    this.#start()
-    await this.#running
-    if (this.#error !== undefined) throw this.#error
+    return this.#start()
   }
 
   /** A store that is locked for the moment is no reason to stop: the next batch tries again, the last one throws. */
-  #start(): void {
-    this.#running = this.#running.then(async () => {
-      const batch = this.#waiting
-      if (batch.length === 0) return
-      this.#waiting = []
-      this.#waitingBytes = 0
-      try {
-        const references = await this.#options.keep(batch.map(body => body.path))
-        for (const [i, body] of batch.entries()) {
-          body.onKept(references[i] as Reference)
-          unlinkSync(body.path)
-        }
-      } catch (error) {
-        this.#error = error
-        this.#waiting.unshift(...batch)
-        this.#waitingBytes += batch.reduce((sum, body) => sum + body.sizeBytes, 0)
-      }
-    })
+  #startUnheard(): void {
+    this.#start().catch(() => {})
+  }
+
+  #start(): Promise<void> {
+    const run = this.#running.then(() => this.#keepBatch())
+    this.#running = run.catch(() => {})
+    return run
+  }
+
+  async #keepBatch(): Promise<void> {
+    const batch = this.#waiting
+    if (batch.length === 0) return
+    this.#waiting = []
+    this.#waitingBytes = 0
+    let references: readonly Reference[]
+    try {
+      references = await this.#options.keep(batch.map(body => body.path))
+    } catch (error) {
+      this.#waiting.unshift(...batch)
+      this.#waitingBytes += batch.reduce((sum, body) => sum + body.sizeBytes, 0)
+      throw error
+    }
+    for (const [i, body] of batch.entries()) {
+      body.onKept(references[i] as Reference)
+      unlinkSync(body.path)
+    }
   }
 }

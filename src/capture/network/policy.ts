@@ -7,6 +7,11 @@ export interface NetworkPolicy {
    * one of its own? None is, unless given. What comes that way is not recorded, so the receipt is partial.
    */
   readonly isOpaque?: (host: string, port: number) => boolean
+  /**
+   * May this host be the build machine itself, or on its own link? None may, unless given, so that a step cannot reach
+   * services of the build host through the recorder. Mirrors always may.
+   */
+  readonly mayBeLocal?: (host: string, port: number) => boolean
   /** Is this request with another method than GET and HEAD declared? It is passed on and not recorded: partial. */
   readonly isForwarded?: (method: string, url: URL) => boolean
 }

@@ -38,7 +38,7 @@ const PARTIAL = new Set(['range', 'if-range', 'if-match', 'if-none-match', 'if-m
 export function parseProxyRequest(request: IncomingMessage, authority: string | undefined): ProxyRequest {
   const { method = 'GET', url: target = '' } = request
   const { url, authorization } = parseTarget(authority === undefined ? target : insideTls(request, target, authority))
-  const headers = endToEnd(request.headers)
+  const headers = endToEndHeaders(request.headers)
   if (authorization !== undefined) headers.authorization ??= authorization
   const isReading = method === 'GET' || method === 'HEAD'
   if (isReading) {
@@ -78,7 +78,8 @@ function hasBody(request: IncomingMessage): boolean {
   return length !== '0' || encoding !== undefined
 }
 
-function endToEnd(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+/** Headers that are meant for the other end, and not for the next machine on the way. */
+export function endToEndHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
   const named = new Set((headers.connection ?? '').toLowerCase().split(/\s*,\s*/))
   const kept: Record<string, string | string[]> = {}
   for (const [name, value] of Object.entries(headers)) {

@@ -5,16 +5,20 @@ import type { Server, Socket } from 'node:net'
 import { join } from 'node:path'
 import { AslError, isAslError } from '../../core/mod.ts'
 import type { StoreReader } from '../../store/mod.ts'
-import { answerError, answerFromSpool, answerFromStore, answerInvalid, answerPassed } from './answer.ts'
-import type { Download, KnownResponse, Method, ResponseKey } from './download.ts'
+import { writeFileAtomic } from '../../sys/mod.ts'
+import { type CertificateAuthority, createCertificateAuthority } from './certificate-authority.ts'
+import type { Download, KnownResponse, ResponseKey } from './download.ts'
+import { answerRequest, type ExchangeContext, fetchForStep } from './exchange.ts'
 import { openFront } from './front.ts'
+import { intercept, refuseConnect } from './intercept.ts'
 import { type KeepBodies, Keeper } from './keeper.ts'
 import { Ledger } from './ledger.ts'
-import { type Mirror, type MirrorMap, mirrorMap } from './mirror-map.ts'
+import { type Mirror, mirrorMap } from './mirror-map.ts'
 import type { NetworkCompleteness, NetworkPolicy, OpaqueTraffic, Refusal } from './policy.ts'
-import { type ProxyRequest, parseProxyRequest } from './proxy-request.ts'
-import { authorityOf, redactUrl } from './request-url.ts'
-import { type Arriving, Responses, type Stored } from './responses.ts'
+import { parseAuthority } from './request-url.ts'
+import { Responses } from './responses.ts'
+import { unreachable } from './transfer-errors.ts'
+import { runTunnel } from './tunnel.ts'
 import { Upstream } from './upstream.ts'
 import type { UpstreamProxy } from './upstream-proxy.ts'
 
@@ -78,8 +82,18 @@ export interface NetworkReport {
 }
 
 export interface Recorder {
+  /** The certificate (PEM) that the sandbox has to trust for https. Another one in every run, and no input. */
+  certificate(): string
+  /** A file with that certificate, there until `close`. */
+  certificateFile(): string
   /** Serves the connections of a listening server, which now belongs to the recorder. */
   attach(listener: Server): void
+  /**
+   * Asks as a program of the step would, in this process, following redirects; for steps that run no program. When it
+   * returns, the body is in the store. `undefined` when the answer is that there is no such thing (404, 410).
+   * @throws AslError NETWORK_UNREACHABLE, NETWORK_REFUSED, REPLAY_INPUT_MISSING, DIGEST_MISMATCH
+   */
+  fetch(url: string): Promise<Download | undefined>
   /** Waits until every body that has arrived is in the store. @throws what the store threw when it took them */
   settle(): Promise<void>
   /** How things stand; complete after `close`. */
@@ -100,27 +114,33 @@ export function openRecorder(options: RecorderOptions): Recorder {
 }
 
 class NetworkRecorder implements Recorder {
-  readonly #options: RecorderOptions
+  readonly #limits: RecorderLimits
   readonly #abort = new AbortController()
   readonly #ledger = new Ledger()
-  readonly #mirrors: MirrorMap
   readonly #upstream: Upstream
   readonly #keeper: Keeper
   readonly #responses: Responses
+  readonly #exchange: ExchangeContext
   readonly #spoolFolder: string
   readonly #fronts = new Set<HttpServer>()
   readonly #sockets = new Set<Socket>()
+  /** Opened TLS connections: where they lead, and whether a request has come yet. */
+  readonly #intercepted = new WeakMap<Socket, { readonly authority: string; hasAsked: boolean }>()
+  readonly #tunnels = new Set<Promise<void>>()
+  readonly #bugs: unknown[] = []
+  #certificates: CertificateAuthority | undefined
   #closed: Promise<NetworkReport> | undefined
 
   constructor(options: RecorderOptions) {
     const limits = { ...LIMITS, ...options.limits }
-    this.#options = options
-    this.#mirrors = mirrorMap(options.mirrors ?? [])
+    const mirrors = mirrorMap(options.mirrors ?? [])
+    this.#limits = limits
     setMaxListeners(0, this.#abort.signal)
     this.#upstream = new Upstream({
       proxy: options.upstreamProxy ?? {},
       idleTimeoutMs: limits.idleTimeoutMs,
       extraCa: options.upstreamCa ?? [],
+      mayBeLocal: options.policy?.mayBeLocal ?? (() => false),
     })
     this.#keeper = new Keeper({
       keep: options.keep,
@@ -131,7 +151,6 @@ class NetworkRecorder implements Recorder {
     mkdirSync(options.spoolParent, { recursive: true })
     this.#spoolFolder = mkdtempSync(join(options.spoolParent, 'spool-'))
     this.#responses = new Responses({
-      store: options.store,
       known: options.known ?? new Map(),
       keeper: this.#keeper,
       ledger: this.#ledger,
@@ -139,22 +158,39 @@ class NetworkRecorder implements Recorder {
       transfer: { ...limits, upstream: this.#upstream, signal: this.#abort.signal },
       progress: options.progress ?? (() => {}),
     })
+    this.#exchange = {
+      mode: options.mode,
+      store: options.store,
+      responses: this.#responses,
+      ledger: this.#ledger,
+      mirrors,
+      policy: options.policy ?? {},
+      upstream: this.#upstream,
+      signal: this.#abort.signal,
+    }
     options.signal?.addEventListener('abort', () => this.#abort.abort(), { once: true })
     if (options.signal?.aborted === true) this.#abort.abort()
   }
 
+  certificate(): string {
+    return this.#authority().pem
+  }
+
+  certificateFile(): string {
+    const path = join(this.#spoolFolder, 'ca.pem')
+    writeFileAtomic(path, this.certificate())
+    return path
+  }
+
   attach(listener: Server): void {
     const front = openFront({
-      onRequest: (request, response) => {
-        this.#answer(request, response, undefined).catch(error => this.#failed(error, response))
+      onRequest: (request, response) => this.#onRequest(request, response),
+      onConnect: (request, socket, head) => {
+        this.#onConnect(front, request, socket as Socket, head).catch(error => this.#broke(error, socket as Socket))
       },
-      onConnect: (_request, socket) => socket.destroy(),
       onGarbage: reason => this.#ledger.refuse({ method: '?', authority: '?', reason: `no HTTP request: ${reason}` }),
     })
-    front.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket)
-      socket.on('close', () => this.#sockets.delete(socket))
-    })
+    front.on('connection', (socket: Socket) => this.#track(socket))
     front.listen(listener)
     this.#fronts.add(front)
   }
@@ -167,6 +203,13 @@ class NetworkRecorder implements Recorder {
       findings: this.#ledger.findings(),
       completeness: this.#ledger.completeness(),
     }
+  }
+
+  async fetch(url: string): Promise<Download | undefined> {
+    const found = await fetchForStep(url, this.#exchange)
+    if (found === undefined) return undefined
+    await this.#keeper.flush()
+    return this.#responses.tryDownload('GET', found)
   }
 
   settle(): Promise<void> {
@@ -184,7 +227,9 @@ class NetworkRecorder implements Recorder {
     this.#abort.abort()
     try {
       await this.#responses.settle()
+      await Promise.all(this.#tunnels)
       await this.#keeper.flush()
+      if (this.#bugs.length > 0) throw this.#bugs[0]
       return this.report()
     } finally {
       this.#upstream.close()
@@ -192,112 +237,85 @@ class NetworkRecorder implements Recorder {
     }
   }
 
-  async #answer(incoming: IncomingMessage, response: ServerResponse, authority: string | undefined): Promise<void> {
-    let request: ProxyRequest
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const opened = this.#intercepted.get(request.socket)
+    if (opened !== undefined) opened.hasAsked = true
+    answerRequest(request, response, opened?.authority, this.#exchange).catch(error => this.#broke(error, response))
+  }
+
+  async #onConnect(front: HttpServer, request: IncomingMessage, client: Socket, head: Buffer): Promise<void> {
+    const authority = request.url ?? ''
+    const refuse = (reason: string): void => this.#ledger.refuse({ method: 'CONNECT', authority, reason })
+    client.on('error', () => client.destroy())
     try {
-      request = parseProxyRequest(incoming, authority)
-    } catch (error) {
-      if (!isAslError(error)) throw error
-      this.#ledger.refuse({ method: incoming.method ?? '?', authority: authority ?? '?', reason: error.message })
-      response.shouldKeepAlive = false
-      answerInvalid(response, error)
-      return
-    }
-    try {
-      const target = this.#admit(request)
-      const method = request.method as Method
-      const url = redactUrl(request.url)
-      const held = this.#find(method, url, request) ?? this.#responses.fetch({ ...target, ...request, method, url })
-      await this.#serve(held, method, url, request, response)
-    } catch (error) {
-      if (!isAslError(error)) throw error
-      if (error.code === 'NETWORK_REFUSED') {
-        const refusal = { method: request.method, authority: authorityOf(request.url), reason: error.message }
-        this.#ledger.refuse(refusal)
+      const { host, port } = parseAuthority(authority)
+      if (this.#intercepted.has(client)) throw refusedConnect(authority, 'it came through another tunnel')
+      if (this.#exchange.policy.isOpaque?.(host, port) === true) {
+        await this.#tunnel(host, port, client, head)
+        return
       }
-      if (request.method !== 'GET' && request.method !== 'HEAD') response.shouldKeepAlive = false
-      answerError(response, error)
+      const opened = await intercept(client, head, host, this.#authority())
+      if ('refused' in opened) {
+        refuse(`${opened.refused}. Declare ${authority} opaque to let it through unseen.`)
+        return
+      }
+      this.#adopt(front, opened.socket, authority)
+    } catch (error) {
+      if (!isAslError(error)) throw error
+      refuse(error.message)
+      refuseConnect(client, error)
     }
   }
 
-  /** Where a request may go. @throws AslError NETWORK_REFUSED */
-  #admit({ method, url }: ProxyRequest): { readonly upstream: URL; readonly mirror: Mirror | undefined } {
-    if (method !== 'GET' && method !== 'HEAD') {
-      throw refused(
-        `${method} ${authorityOf(url)}`,
-        'only GET and HEAD are recorded',
-        'Declare the request in the recipe.',
-      )
-    }
-    const mapped = this.#mirrors.tryUpstream(url)
-    if (mapped !== undefined) return mapped
-    if (this.#options.policy?.allow?.(url) === false) {
-      throw refused(`${method} ${authorityOf(url)}`, 'the step may not go there', 'Declare the host in the recipe.')
-    }
-    return { upstream: url, mirror: undefined }
+  /** Reads the requests inside an opened TLS connection like all others. */
+  #adopt(front: HttpServer, socket: Socket, authority: string): void {
+    const opened = { authority, hasAsked: false }
+    this.#intercepted.set(socket, opened)
+    socket.on('close', () => {
+      if (opened.hasAsked || this.#abort.signal.aborted) return
+      const reason = `the program took the certificate and asked nothing: it may pin its own. Declare ${authority} opaque.`
+      this.#ledger.refuse({ method: 'CONNECT', authority, reason })
+    })
+    front.emit('connection', socket)
   }
 
-  /** @throws AslError REPLAY_INPUT_MISSING */
-  #find(method: Method, url: string, request: ProxyRequest): Arriving | Stored | undefined {
-    const held = this.#responses.tryGet(method, url)
-    if (this.#options.mode === 'record') {
-      // Who now shows credentials may get more than the refusal that was recorded without.
-      const isRefusal = held?.kind === 'stored' && held.response.status >= 400 && request.hasCredentials
-      return isRefusal ? undefined : held
+  async #tunnel(host: string, port: number, client: Socket, head: Buffer): Promise<void> {
+    const authority = `${host}:${port}`
+    if (this.#exchange.mode === 'replay') throw refusedConnect(authority, 'a tunnel cannot be replayed')
+    const url = new URL(`https://${authority}`)
+    let remote: Socket
+    try {
+      remote = await this.#upstream.tunnel(host, port, this.#abort.signal)
+    } catch (error) {
+      const failure = isAslError(error) ? error : unreachable(url, error)
+      if (failure.code !== 'NETWORK_REFUSED') this.#ledger.fail(url.href, failure)
+      throw failure
     }
-    if (held === undefined) {
-      const error = new AslError('REPLAY_INPUT_MISSING', `Nothing was recorded for ${method} ${url}`, {
-        hint: 'The record is older than the step, or partial: build it again with the network.',
-        details: { method, url },
-      })
-      this.#ledger.find(error)
-      throw error
-    }
-    return held
+    this.#track(remote)
+    const tunnel = runTunnel(client, remote, head, this.#limits.idleTimeoutMs).then(traffic => {
+      this.#ledger.passOpaque({ kind: 'tunnel', method: 'CONNECT', host, port, ...traffic })
+      this.#tunnels.delete(tunnel)
+    })
+    this.#tunnels.add(tunnel)
   }
 
-  async #serve(
-    held: Arriving | Stored,
-    method: Method,
-    url: string,
-    request: ProxyRequest,
-    response: ServerResponse,
-  ): Promise<void> {
-    if (held.kind === 'stored') {
-      this.#responses.use(method, url)
-      await answerFromStore(response, this.#options.store, held.response)
-      return
-    }
-    const arrival = await held.arrival
-    if (arrival.kind === 'passed') {
-      this.#ledger.fail(url, passedOn(request.url, arrival.status))
-      answerPassed(response, arrival)
-      return
-    }
-    this.#responses.use(method, url)
-    if (request.hasCredentials || url !== request.url.href) this.#ledger.weaken('credentials')
-    // A part of a body, or its size alone, can be told only when the size is known.
-    const wantsSize = method === 'HEAD' || response.req.headers.range !== undefined
-    if (wantsSize && arrival.sizeBytes === undefined) await held.done
-    await answerFromSpool(response, held.spool, arrival.head, arrival)
+  #track(socket: Socket): void {
+    this.#sockets.add(socket)
+    socket.on('close', () => this.#sockets.delete(socket))
   }
 
-  /** A bug or a broken store: the client's connection ends, and `close` throws. */
-  #failed(error: unknown, response: ServerResponse): void {
-    this.#ledger.find(
-      isAslError(error) ? error : new AslError('CAPTURE_FAILED', 'The recorder broke', { cause: error }),
-    )
-    response.destroy()
+  #authority(): CertificateAuthority {
+    this.#certificates ??= createCertificateAuthority()
+    return this.#certificates
+  }
+
+  /** A bug or a broken store: this connection ends now, and `close` throws. */
+  #broke(error: unknown, connection: Socket | ServerResponse): void {
+    this.#bugs.push(error)
+    connection.destroy()
   }
 }
 
-function refused(what: string, reason: string, hint: string): AslError {
-  return new AslError('NETWORK_REFUSED', `Refused ${what}: ${reason}`, { hint })
-}
-
-function passedOn(url: URL, status: number): AslError {
-  return new AslError('NETWORK_UNREACHABLE', `${authorityOf(url)} answers ${status} for ${redactUrl(url)}`, {
-    hint: status === 401 ? 'It wants credentials.' : 'Try again later; what was fetched is kept.',
-    details: { url: redactUrl(url), status },
-  })
+function refusedConnect(authority: string, reason: string): AslError {
+  return new AslError('NETWORK_REFUSED', `Refused CONNECT ${authority}: ${reason}`)
 }

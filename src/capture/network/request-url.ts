@@ -66,7 +66,11 @@ export function parseAuthority(text: string): { readonly host: string; readonly 
 
 /** Host and port as they stand in messages and records. */
 export function authorityOf(url: URL): string {
-  return `${url.hostname}:${url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : url.port}`
+  return `${url.hostname}:${portOf(url)}`
+}
+
+export function portOf(url: URL): number {
+  return url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port)
 }
 
 /** Percent-encoding that is not UTF-8 stays as it is. */

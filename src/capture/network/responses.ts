@@ -1,7 +1,13 @@
 import { join } from 'node:path'
-import { AslError, isAslError, type Reference, type Sha256, sha256Stream } from '../../core/mod.ts'
-import type { StoreReader } from '../../store/mod.ts'
-import { type Download, type KnownResponse, type Method, type ResponseKey, responseKey } from './download.ts'
+import { AslError, isAslError } from '../../core/mod.ts'
+import {
+  type Download,
+  type KnownResponse,
+  type Method,
+  type ResponseHead,
+  type ResponseKey,
+  responseKey,
+} from './download.ts'
 import type { Keeper } from './keeper.ts'
 import type { Ledger } from './ledger.ts'
 import { redactUrl } from './request-url.ts'
@@ -22,6 +28,8 @@ export interface Arriving {
 export interface Stored {
   readonly kind: 'stored'
   readonly response: KnownResponse
+  /** What to say in this run, where it is more than may be written down: a redirect to an address with a secret. */
+  readonly liveHead?: ResponseHead
   readonly origin: Origin | undefined
 }
 
@@ -29,7 +37,6 @@ export interface Stored {
 type Origin = Pick<Extract<Arrival, { kind: 'kept' }>, 'upstreamUrl' | 'upstreamHeaders' | 'hops'>
 
 export interface ResponsesOptions {
-  readonly store: StoreReader
   readonly known: ReadonlyMap<ResponseKey, KnownResponse>
   readonly keeper: Keeper
   readonly ledger: Ledger
@@ -138,9 +145,13 @@ export class Responses {
         path: spool.path,
         sizeBytes: spool.sizeBytes,
         onKept: ref => {
-          const response = { ...head, ref, sizeBytes: spool.sizeBytes, sha256 }
-          const origin = { hops, upstreamUrl, upstreamHeaders }
-          if (isCurrent()) this.#held.set(key, { kind: 'stored', response, origin })
+          const response = { ...redactLocation(head, request.url), ref, sizeBytes: spool.sizeBytes, sha256 }
+          const origin = {
+            hops,
+            upstreamUrl,
+            upstreamHeaders: redactLocation({ headers: upstreamHeaders }, upstreamUrl).headers,
+          }
+          if (isCurrent()) this.#held.set(key, { kind: 'stored', response, liveHead: head, origin })
         },
       })
     } catch (error) {
@@ -158,7 +169,7 @@ export class Responses {
     }
   }
 
-  #noteRedirect(url: string, head: KnownResponse | Arrived): void {
+  #noteRedirect(url: string, head: ResponseHead): void {
     const { location } = head.headers
     if (head.status < 300 || head.status > 399 || location === undefined || !URL.canParse(location, url)) return
     const target = redactUrl(new URL(location, url))
@@ -173,24 +184,28 @@ export class Responses {
 
   /** What the step was given and the store holds, in the order it asked. */
   downloads(): readonly Download[] {
-    return [...this.#used].flatMap(key => {
-      const held = this.#held.get(key)
-      if (held?.kind !== 'stored') return []
-      const space = key.indexOf(' ')
-      const url = key.slice(space + 1)
-      const { response, origin } = held
-      return [
-        {
-          ...response,
-          method: key.slice(0, space) as Method,
-          url,
-          sha256: response.sha256 ?? sha256Of(this.#options.store, response.ref),
-          upstreamUrl: origin?.upstreamUrl,
-          upstreamHeaders: origin?.upstreamHeaders ?? {},
-          via: [...this.#via(url), ...(origin?.hops ?? [])],
-        },
-      ]
-    })
+    return [...this.#used].map(key => this.#tryDownload(key)).filter(download => download !== undefined)
+  }
+
+  tryDownload(method: Method, url: string): Download | undefined {
+    return this.#tryDownload(responseKey(method, url))
+  }
+
+  #tryDownload(key: ResponseKey): Download | undefined {
+    const held = this.#held.get(key)
+    if (held?.kind !== 'stored') return undefined
+    const space = key.indexOf(' ')
+    const url = key.slice(space + 1)
+    const { response, origin } = held
+    return {
+      ...response,
+      method: key.slice(0, space) as Method,
+      url,
+      sha256: response.sha256,
+      upstreamUrl: origin?.upstreamUrl,
+      upstreamHeaders: origin?.upstreamHeaders ?? {},
+      via: [...this.#via(url), ...(origin?.hops ?? [])],
+    }
   }
 
   #via(url: string): string[] {
@@ -203,10 +218,11 @@ export class Responses {
   }
 }
 
-type Arrived = Extract<Arrival, { kind: 'kept' }>['head']
-
-function sha256Of(store: StoreReader, reference: Reference): Sha256 {
-  const hash = sha256Stream()
-  for (const piece of store.chunks(reference)) hash.update(piece)
-  return hash.digest()
+/** A redirect to an address with a secret is written down without it. A replay asks for that same address. */
+function redactLocation<H extends Pick<ResponseHead, 'headers'>>(head: H, base: string): H {
+  const { location } = head.headers
+  if (location === undefined || !URL.canParse(location, base)) return head
+  const target = new URL(location, base)
+  const redacted = redactUrl(target)
+  return redacted === target.href ? head : { ...head, headers: { ...head.headers, location: redacted } }
 }

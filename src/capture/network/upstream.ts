@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { getCACertificates } from 'node:tls'
 import { guardedLookup, refuseMachineLocal } from './address.ts'
+import { portOf } from './request-url.ts'
 import { tryProxyFor, type UpstreamProxy } from './upstream-proxy.ts'
 
 export interface UpstreamOptions {
@@ -12,6 +13,7 @@ export interface UpstreamOptions {
   readonly idleTimeoutMs: number
   /** Certificates (PEM) trusted besides the runtime's and the host's own. */
   readonly extraCa: readonly string[]
+  readonly mayBeLocal: (host: string, port: number) => boolean
 }
 
 export interface UpstreamRequest {
@@ -42,9 +44,10 @@ export class Upstream {
    * @throws AslError NETWORK_REFUSED for a machine-local address; errors of the system and of the parser as they are
    */
   open(request: UpstreamRequest): Promise<IncomingMessage> {
-    const { url, method, headers, isTrusted, signal, body } = request
+    const { url, method, headers, signal, body } = request
     const proxy = tryProxyFor(url, this.#options.proxy)
-    if (!isTrusted) refuseMachineLocal(url.hostname)
+    const mayBeLocal = request.isTrusted || this.#mayBeLocal(url)
+    if (!mayBeLocal) refuseMachineLocal(url.hostname)
     return new Promise((resolve, reject) => {
       const send = url.protocol === 'https:' ? requestHttps : requestHttp
       const sent: ClientRequest = send(url, {
@@ -54,7 +57,7 @@ export class Upstream {
         agent: this.#agent(url, proxy),
         timeout: this.#options.idleTimeoutMs,
         maxHeaderSize: MAX_HEADER_SIZE_BYTES,
-        ...(isTrusted || proxy !== undefined ? {} : { lookup: guardedLookup }),
+        ...(mayBeLocal || proxy !== undefined ? {} : { lookup: guardedLookup }),
       })
       sent.on('timeout', () => {
         sent.destroy(errno('ETIMEDOUT', `nothing came for ${this.#options.idleTimeoutMs / 1000} s`))
@@ -70,14 +73,19 @@ export class Upstream {
   async tunnel(host: string, port: number, signal: AbortSignal): Promise<Socket> {
     const url = new URL(`https://${host}:${port}`)
     const proxy = tryProxyFor(url, this.#options.proxy)
-    refuseMachineLocal(url.hostname)
-    return proxy === undefined
-      ? connectStraight(url.hostname.replace(/^\[|\]$/g, ''), port, signal, this.#options.idleTimeoutMs)
-      : connectThrough(proxy, `${host}:${port}`, signal, this.#options.idleTimeoutMs)
+    const mayBeLocal = this.#mayBeLocal(url)
+    if (!mayBeLocal) refuseMachineLocal(url.hostname)
+    const { idleTimeoutMs } = this.#options
+    if (proxy !== undefined) return connectThrough(proxy, `${host}:${port}`, signal, idleTimeoutMs)
+    return connectStraight({ url, port, signal, mayBeLocal, timeoutMs: idleTimeoutMs })
   }
 
   close(): void {
     for (const agent of this.#agents.values()) agent.destroy()
+  }
+
+  #mayBeLocal(url: URL): boolean {
+    return this.#options.mayBeLocal(url.hostname, portOf(url))
   }
 
   #agent(url: URL, proxy: URL | undefined): HttpAgent | HttpsAgent {
@@ -104,9 +112,24 @@ function trustedCertificates(extra: readonly string[]): string[] {
   return [...new Set([...getCACertificates('default'), ...getCACertificates('system'), ...extra])]
 }
 
-function connectStraight(host: string, port: number, signal: AbortSignal, timeoutMs: number): Promise<Socket> {
+interface Straight {
+  readonly url: URL
+  readonly port: number
+  readonly signal: AbortSignal
+  readonly mayBeLocal: boolean
+  readonly timeoutMs: number
+}
+
+function connectStraight({ url, port, signal, mayBeLocal, timeoutMs }: Straight): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, signal, lookup: guardedLookup })
+    const host = url.hostname.replace(/^\[|\]$/g, '')
+    const socket = connect({
+      host,
+      port,
+      signal,
+      allowHalfOpen: true,
+      ...(mayBeLocal ? {} : { lookup: guardedLookup }),
+    })
     socket.setTimeout(timeoutMs, () => socket.destroy(errno('ETIMEDOUT', 'no connection')))
     socket.once('error', reject)
     socket.once('connect', () => {
