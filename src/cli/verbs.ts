@@ -10,6 +10,11 @@ export type VerbTable = Readonly<Record<string, VerbEntry>>
 
 /** Every verb: its place in the help, and where it lives. A test holds group and summary against the verb itself. */
 export const VERBS: VerbTable = {
+  capture: {
+    group: 'Capture',
+    summary: 'run a command in place, and write a receipt of what it read and made',
+    load: async () => (await import('./verbs/capture.ts')).verb,
+  },
   doctor: {
     group: 'Host',
     summary: 'tell what this host offers, what is missing, and how to get it',
