@@ -8,6 +8,7 @@ import { fakeContext } from '../../tests/fakes/context.ts'
 import { type ProgressEvent, run, TOOL_ENV } from '../sys/mod.ts'
 import { runCommandLine } from './command-line.ts'
 import { jsonProgress } from './progress.ts'
+import { VERBS } from './verbs.ts'
 
 const ROOT = fakeContext().projectRoot
 
@@ -19,7 +20,7 @@ function checkAgainst(name: string, value: unknown): void {
 
 test('asl doctor --json', async () => {
   const context = fakeContext()
-  const status = await runCommandLine(context, ['doctor', '--json'])
+  const status = await runCommandLine(context, ['doctor', '--json'], VERBS)
   const printed = JSON.parse(context.printed.join('')) as { readonly isReady: boolean }
   checkAgainst('doctor', printed)
   assert.equal(printed.isReady, status === 0)

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { AslError } from '../core/mod.ts'
 import { parseMirror, tryHostMirror } from '../image/mod.ts'
-import { findTool, runTool, TOOL_ENV } from '../sys/mod.ts'
+import { findTool, run, runTool, TOOL_ENV } from '../sys/mod.ts'
 import type { Context, VerbInput } from './verb.ts'
 
 /** `--store`, else `$ASL_STORE`, else `.asl/store` in the project. */
@@ -41,4 +41,24 @@ async function npmRegistry(context: Context): Promise<string> {
     cwd: context.projectRoot,
   })
   return said.toString('utf8').trim()
+}
+
+/** `--out`, else `out` in the project. */
+export function outFolderOf(context: Context, input: VerbInput): string {
+  return resolve(context.cwd, input.tryText('out') ?? join(context.projectRoot, 'out'))
+}
+
+/** The commit that the project's sources come from, for manifests; neither enters an image. */
+export async function sourceStateOf(context: Context): Promise<{ gitSha: string | null; isDirty: boolean }> {
+  const git = findTool('git', context.env.PATH)
+  if (git === undefined) return { gitSha: null, isDirty: false }
+  const ask = async (...words: string[]): Promise<string | undefined> => {
+    const said = await run([git, '-c', `safe.directory=${context.projectRoot}`, ...words], {
+      env: TOOL_ENV,
+      cwd: context.projectRoot,
+    })
+    return said.exitCode === 0 ? said.stdout.toString('utf8').trim() : undefined
+  }
+  const gitSha = await ask('rev-parse', 'HEAD')
+  return { gitSha: gitSha ?? null, isDirty: gitSha !== undefined && (await ask('status', '--porcelain')) !== '' }
 }

@@ -10,6 +10,7 @@ import {
   TREE,
   type TypeTag,
 } from '../core/mod.ts'
+import { noProgress, type Progress } from '../sys/mod.ts'
 import type { ArchiveState } from './archive-state.ts'
 import { type Architecture, asInput, type BuildContext, builtinStep, commandStep, treeInput } from './build-context.ts'
 import { entryAt } from './project-tree.ts'
@@ -44,11 +45,8 @@ export interface BuildResult {
   readonly commandLine: string
 }
 
-export interface BuildOptions {
-  /** Called before each step, and after it. */
-  readonly onStep?: (step: Step, position: number) => void
-  readonly onStepEnd?: (result: StepResult) => void
-}
+/** Steps of a build, as many as there are in {@link buildImage} without the recipe's own. */
+const FIXED_STEPS = 12
 
 /**
  * The build, from sources to image, each stage one step: `tree + command + environment → tree`. The same sources give
@@ -57,8 +55,53 @@ export interface BuildOptions {
 export async function buildImage(
   sources: BuildSources,
   host: StepHost,
-  options: BuildOptions = {},
+  progress: Progress = noProgress,
 ): Promise<BuildResult> {
+  const { recipe } = sources
+  progress({ kind: 'plan', steps: FIXED_STEPS + (recipe.steps ?? []).length + (sources.npm === undefined ? 0 : 1) })
+  return runBuild(sources, host, async (step, position) => {
+    const id = String(position)
+    progress({ kind: 'step-start', id, title: step.name })
+    try {
+      const result = await runStep(step, {
+        ...host,
+        progress: (_, counts) => progress({ kind: 'step-progress', id, ...counts }),
+      })
+      progress({ kind: 'step-end', id, state: result.state === 'known' ? 'cached' : 'built', ms: result.wallMs })
+      return result
+    } catch (error) {
+      progress({ kind: 'step-end', id, state: 'failed', ms: 0 })
+      throw error
+    }
+  })
+}
+
+export interface PlannedStep {
+  readonly name: string
+  /** `known`: its receipt is in the store. `to run`: it has none. After that, what is known cannot be told yet. */
+  readonly state: 'known' | 'to run'
+}
+
+/** The steps as far as they can be told without running one: up to and with the first that has no receipt. */
+export async function planImage(sources: BuildSources, host: StepHost): Promise<readonly PlannedStep[]> {
+  const planned: PlannedStep[] = []
+  const stop = new Error('the plan ends here')
+  try {
+    await runBuild(sources, host, async step => {
+      const known = host.known.find(step)
+      planned.push({ name: step.name, state: known === undefined ? 'to run' : 'known' })
+      if (known === undefined) throw stop
+      return { step, receiptRef: known.ref, outputs: known.outputs.entries, state: 'known', wallMs: 0 }
+    })
+  } catch (error) {
+    if (error !== stop) throw error
+  }
+  return planned
+}
+
+type RunStep = (step: Step, position: number) => Promise<StepResult>
+
+async function runBuild(sources: BuildSources, host: StepHost, run: RunStep): Promise<BuildResult> {
   const { recipe, project, archiveInput } = sources
   const results: StepResult[] = []
   const context: BuildContext = {
@@ -68,10 +111,8 @@ export async function buildImage(
     host,
     results,
     async step(step) {
-      options.onStep?.(step, results.length)
-      const result = await runStep(step, host)
+      const result = await run(step, results.length)
       results.push(result)
-      options.onStepEnd?.(result)
       return result
     },
   }

@@ -127,7 +127,7 @@ const unpackStage0: Builtin = {
       nowSeconds: environment.sourceDateEpoch,
     })
     const debs = await fetchPackages(archive, stage0Packages(archive), {
-      onFetched: (_, done, total) => progress?.(done, total),
+      onFetched: (_, itemsDone, itemsTotal) => progress?.({ itemsDone, itemsTotal }),
     })
     const root = await unpackDebs(debs, { store, writer: openWriter(), scratchFolder: scratch })
     return [tree('root', root)]

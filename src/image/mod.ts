@@ -4,9 +4,10 @@
  *
  * No program of the build host takes part in the content of an image.
  */
-export { type BuildOptions, type BuildResult, type BuildSources, buildImage } from './build.ts'
+export { type BuildResult, type BuildSources, buildImage, planImage } from './build.ts'
+export type { Architecture } from './build-context.ts'
+export * from './debian/mod.ts'
+export { type Published, publishVariant } from './publish.ts'
 export { parseRecipe } from './recipe.ts'
 export { RECIPE_SCHEMA, type Recipe } from './recipe-schema.ts'
 export { openSession, prepareBuild, type Session, type SessionOptions } from './session.ts'
-export * from './tree-builder.ts'
-export * from './debian/mod.ts'

@@ -1,6 +1,16 @@
-import { chmodSync, constants, copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync, openSync, closeSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
-import { encodeJson, type Json, type OutputEntry, type Reference, sha256Stream, type Sha256 } from '../core/mod.ts'
+import { encodeJson, type Json, type OutputEntry, type Reference, type Sha256, sha256Stream } from '../core/mod.ts'
 import { loadReceipt, type StoreReader } from '../store/mod.ts'
 import { writeAll, writeFileAtomic } from '../sys/mod.ts'
 import type { BuildResult, BuildSources } from './build.ts'
@@ -30,7 +40,12 @@ export interface PublishOptions {
  * Writes one variant beside its manifest, digests, receipts and drawing: everything in a folder that gets its name when
  * it is complete. What was there before is replaced as a whole.
  */
-export function publishVariant(store: StoreReader, sources: BuildSources, result: BuildResult, options: PublishOptions): Published {
+export function publishVariant(
+  store: StoreReader,
+  sources: BuildSources,
+  result: BuildResult,
+  options: PublishOptions,
+): Published {
   const folder = join(options.recipeFolder, options.variant, sources.arch)
   const temporary = `${folder}.tmp`
   rmSync(temporary, { recursive: true, force: true })
@@ -42,7 +57,11 @@ export function publishVariant(store: StoreReader, sources: BuildSources, result
     writeFileSync(join(temporary, 'receipts', `${name}.fer`), store.read(ref))
   }
   const drawing = options.drawing === undefined ? [] : [putText(temporary, 'dag.svg', options.drawing)]
-  const manifest = putText(temporary, 'build-manifest.json', manifestOf(store, sources, result, options, image).toString())
+  const manifest = putText(
+    temporary,
+    'build-manifest.json',
+    manifestOf(store, sources, result, options, image).toString(),
+  )
   const files = [image, manifest, ...drawing].sort((a, b) => (a.name < b.name ? -1 : 1))
   writeFileSync(join(temporary, 'SHA256SUMS'), files.map(file => `${file.sha256}  ${file.name}\n`).join(''))
   rmSync(folder, { recursive: true, force: true })

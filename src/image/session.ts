@@ -15,7 +15,7 @@ import {
 } from '../capture/mod.ts'
 import { AslError, entryRef, type InputEntry, isAslError, type Reference } from '../core/mod.ts'
 import { initStore, openStore, type Store } from '../store/mod.ts'
-import { type Clock, freeBytes, thisMachine } from '../sys/mod.ts'
+import { type Clock, freeBytes, type Progress, thisMachine } from '../sys/mod.ts'
 import { type ArchiveState, archiveStateInput, fetchArchiveState } from './archive-state.ts'
 import type { BuildSources } from './build.ts'
 import type { Architecture } from './build-context.ts'
@@ -41,11 +41,7 @@ export interface SessionOptions {
   readonly known?: ReadonlyMap<ResponseKey, KnownResponse>
   readonly upstreamProxy?: RecorderOptions['upstreamProxy']
   readonly signal?: AbortSignal
-  readonly progress?: StepHost['progress']
-  /** Bytes that came over the network just now. */
-  readonly onBytes?: (bytes: number, url: string) => void
-  /** One sentence for the user. */
-  readonly note?: (text: string) => void
+  readonly progress?: Progress
 }
 
 /** An opened store with everything a build needs around it. */
@@ -85,7 +81,6 @@ export function openSession(options: SessionOptions): Session {
       mirrors,
       known,
       ...(options.upstreamProxy === undefined ? {} : { upstreamProxy: options.upstreamProxy }),
-      ...(options.onBytes === undefined ? {} : { progress: options.onBytes }),
       ...(signal === undefined ? {} : { signal }),
     })
     return {
@@ -114,7 +109,6 @@ export function openSession(options: SessionOptions): Session {
       clock,
       openNetwork: async () => openNetwork(pinnedResponses(state)),
       ...(signal === undefined ? {} : { signal }),
-      ...(options.progress === undefined ? {} : { progress: options.progress }),
     }),
   }
 }
@@ -222,7 +216,8 @@ async function archiveState(
       return { reference: found.ref, sizeBytes: found.size, chunks: () => store.chunks(found.ref) }
     }
     const state = await fetchArchiveState(sources, keyring, fromStore)
-    options.note?.(`${error.message}; going on with the archive as it was on ${day(state.suites[0]?.date ?? 0)}`)
+    const text = `${error.message}; going on with the archive as it was on ${day(state.suites[0]?.date ?? 0)}`
+    options.progress?.({ kind: 'note', text })
     return state
   }
 }

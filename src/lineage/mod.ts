@@ -23,8 +23,8 @@ export {
   type GraphOutput,
   type GraphStep,
 } from './graph.ts'
-export { HISTORY_PATH, openHistory } from './open-history.ts'
 export type { Cause } from './history-compare.ts'
+export { HISTORY_PATH, openHistory } from './open-history.ts'
 export { type TreeReader, treeReader } from './tree-reader.ts'
 export * from './verify-history.ts'
 export { type WhenceAsker, type WhenceSubject, whenceAsker } from './whence.ts'

@@ -1,5 +1,6 @@
 import { AslError, type Environment, type InputEntry, type OutputEntry, type Reference } from '../../core/mod.ts'
 import type { StoreReader, StoreWriter } from '../../store/mod.ts'
+import type { ProgressCounts } from '../../sys/mod.ts'
 
 /**
  * An operation of this project that runs no program: a pure function from the store's artifacts to new ones. It sees
@@ -24,7 +25,7 @@ export interface BuiltinContext {
   /** A private folder that is removed afterwards. */
   readonly scratch: string
   readonly signal?: AbortSignal
-  progress?(doneBytes: number, totalBytes?: number): void
+  progress?(counts: ProgressCounts): void
 }
 
 /** A response that is in the store. */

@@ -29,6 +29,7 @@ import {
   describeEnd,
   type Machine,
   nowSeconds,
+  type ProgressCounts,
   type RunResult,
   withTempFolder,
   writeAll,
@@ -57,8 +58,8 @@ export interface StepHost {
   readonly signal?: AbortSignal
   /** The recorder for steps with network `declared`. */
   openNetwork?(step: Step): Promise<StepNetwork>
-  /** Bytes that a builtin or the network has handled so far. */
-  progress?(step: Step, doneBytes: number, totalBytes?: number): void
+  /** What a builtin has done so far. */
+  progress?(step: Step, counts: ProgressCounts): void
 }
 
 /** The only way out of a sandbox: answers its requests, and remembers each answer as an input of the step. */
@@ -128,7 +129,7 @@ async function runBuiltin(step: Step, host: StepHost, scratch: string): Promise<
         throw new AslError('REQUEST_INVALID', `Step "${step.name}" declares no network and asks for ${url}`)
       },
       scratch,
-      progress: (done, total) => host.progress?.(step, done, total),
+      progress: counts => host.progress?.(step, counts),
       ...(host.signal === undefined ? {} : { signal: host.signal }),
     })
     const answers = await network?.finish()
