@@ -18,6 +18,12 @@ export const VERBS: VerbTable = {
     isSandboxed: true,
     load: async () => (await import('./verbs/build.ts')).verb,
   },
+  replay: {
+    group: 'Build',
+    summary: 'build an image again from what it carries, without network, and compare',
+    isSandboxed: true,
+    load: async () => (await import('./verbs/replay.ts')).verb,
+  },
   history: {
     group: 'Ask',
     summary: 'tell what a history holds, and verify it',

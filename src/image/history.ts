@@ -1,4 +1,4 @@
-import { decodeEdge, EDGE_TYPES, entryRef, type Reference, TAG_EDGE, TREE } from '../core/mod.ts'
+import { edgesOf, encodeEdge, entryRef, type Reference, referenceOf, TAG_EDGE, TREE } from '../core/mod.ts'
 import { type LoadedReceipt, loadReceipt, type StoreReader } from '../store/mod.ts'
 
 /** What a history store holds, and what it leaves out on purpose. */
@@ -42,6 +42,7 @@ export function historySet(
   }
   for (const receipt of receipts) {
     addStructures(receipt, present)
+    addEdges(receipt, present)
     for (const entry of [...receipt.inputs.entries, ...receipt.outputs.entries]) {
       const isSource = !produced.has(entry.ref)
       const isKept = isSource && (profile === 'full' || entry.role === 'lock' || entry.role === 'script')
@@ -52,7 +53,6 @@ export function historySet(
     if (receipt.environment.rootRef !== undefined) addTree(receipt.environment.rootRef, false)
   }
   for (const ref of keep) present.add(ref)
-  addEdges(store, new Set(receiptRefs), present)
   for (const ref of present) absent.delete(ref)
   return { present, absent }
 }
@@ -65,11 +65,7 @@ function addStructures({ receipt }: LoadedReceipt, present: Set<Reference>): voi
   for (const ref of receipt.executorRefs) present.add(ref)
 }
 
-/** The edges of these receipts and of no run half: a run half never enters an image. */
-function addEdges(store: StoreReader, receipts: ReadonlySet<Reference>, present: Set<Reference>): void {
-  for (const ref of store.references(TAG_EDGE)) {
-    const edge = decodeEdge(store.read(ref))
-    if (edge.type === EDGE_TYPES.RUN_OF) continue
-    if ([...edge.from, ...edge.to].some(end => receipts.has(end))) present.add(ref)
-  }
+/** The edges that belong to a receipt follow from it; whatever else a store says about it is no part of its history. */
+function addEdges({ ref, receipt, inputs, outputs }: LoadedReceipt, present: Set<Reference>): void {
+  for (const edge of edgesOf(receipt, ref, { inputs, outputs })) present.add(referenceOf(encodeEdge(edge), TAG_EDGE))
 }

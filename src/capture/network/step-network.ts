@@ -1,6 +1,7 @@
+import { mkdtempSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
-import type { AddressInfo, Server } from 'node:net'
-import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { AslError, type InputEntry, type Json, referenceOf } from '../../core/mod.ts'
 import type { StoreReader } from '../../store/mod.ts'
 import { listenInNamespace } from '../../sys/mod.ts'
@@ -13,7 +14,7 @@ import { type NetworkReport, openRecorder, type RecorderOptions } from './record
 /** The network of one step: a recorder, its door in the step's namespace, and its answers as inputs. */
 export function openStepNetwork(options: RecorderOptions): StepNetwork {
   const recorder = openRecorder(options)
-  let local: Promise<Server> | undefined
+  let local: { readonly folder: string; readonly path: string } | undefined
   let finished: NetworkReport | undefined
   return {
     caFile: undefined,
@@ -21,11 +22,13 @@ export function openStepNetwork(options: RecorderOptions): StepNetwork {
       recorder.attach(await listenInNamespace({ pid, address: RECORDER_ADDRESS, port: RECORDER_PORT }))
     },
     async fetch(url) {
-      local ??= listenLocally()
-      const server = await local
-      const { port } = server.address() as AddressInfo
-      if (server.listenerCount('connection') === 0) recorder.attach(server)
-      const status = await get(port, url)
+      if (local === undefined) {
+        const folder = mkdtempSync(join(tmpdir(), 'asl-'))
+        local = { folder, path: join(folder, 'recorder') }
+        // A socket in a folder of our own: the loopback of a machine without network is down.
+        recorder.attach(local.path)
+      }
+      const status = await get(local.path, url)
       await recorder.settle()
       const { downloads, findings } = recorder.report()
       const found = downloads.find(download => download.url === url && download.method === 'GET')
@@ -39,6 +42,7 @@ export function openStepNetwork(options: RecorderOptions): StepNetwork {
     },
     async close() {
       await recorder.close()
+      if (local !== undefined) rmSync(local.folder, { recursive: true, force: true })
     },
   }
 }
@@ -82,18 +86,10 @@ function detailsOf(report: NetworkReport): Json {
   }
 }
 
-function listenLocally(): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => resolve(server))
-  })
-}
-
 /** Asks the recorder as any program in a sandbox would; the body is drained, it is in the store already. */
-function get(port: number, url: string): Promise<number> {
+function get(socketPath: string, url: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    const sent = request({ host: '127.0.0.1', port, path: url, headers: { host: new URL(url).host } }, response => {
+    const sent = request({ socketPath, path: url, headers: { host: new URL(url).host } }, response => {
       response.on('error', reject)
       response.on('end', () => resolve(response.statusCode ?? 0))
       response.resume()
