@@ -24,11 +24,6 @@ export const VERBS: VerbTable = {
     isSandboxed: true,
     load: async () => (await import('./verbs/replay.ts')).verb,
   },
-  history: {
-    group: 'Ask',
-    summary: 'tell what a history holds, and verify it',
-    load: async () => (await import('./verbs/history.ts')).verb,
-  },
   boot: {
     group: 'Build',
     summary: 'boot an image in QEMU, or test that it boots',
@@ -38,6 +33,71 @@ export const VERBS: VerbTable = {
     group: 'Capture',
     summary: 'run a command in place, and write a receipt of what it read and made',
     load: async () => (await import('./verbs/capture.ts')).verb,
+  },
+  history: {
+    group: 'Ask',
+    summary: 'tell what a history holds, and verify it',
+    load: async () => (await import('./verbs/history.ts')).verb,
+  },
+  'init-store': {
+    group: 'Store',
+    summary: 'make an empty store',
+    load: async () => (await import('./verbs/init-store.ts')).verb,
+  },
+  init: {
+    group: 'Store',
+    summary: 'make an empty store',
+    load: async () => ({ ...(await import('./verbs/init-store.ts')).verb, name: 'init' }),
+  },
+  put: {
+    group: 'Store',
+    summary: 'put files and folders into the store',
+    load: async () => (await import('./verbs/put.ts')).verb,
+  },
+  get: {
+    group: 'Store',
+    summary: 'write an artifact to a file, or a tree to a folder',
+    load: async () => (await import('./verbs/get.ts')).verb,
+  },
+  cat: {
+    group: 'Store',
+    summary: 'print the content of an artifact, or of a file in a tree',
+    load: async () => (await import('./verbs/cat.ts')).verb,
+  },
+  ls: {
+    group: 'Store',
+    summary: 'list the artifacts of the store, or the entries of a tree',
+    load: async () => (await import('./verbs/ls.ts')).verb,
+  },
+  log: {
+    group: 'Store',
+    summary: 'list the records of the log',
+    load: async () => (await import('./verbs/log.ts')).verb,
+  },
+  snapshot: {
+    group: 'Store',
+    summary: 'take, list, pin and remove snapshots',
+    load: async () => (await import('./verbs/snapshot.ts')).verb,
+  },
+  verify: {
+    group: 'Store',
+    summary: 'read artifacts and derive their references again',
+    load: async () => (await import('./verbs/verify.ts')).verb,
+  },
+  check: {
+    group: 'Store',
+    summary: 'read the whole store and derive everything again',
+    load: async () => (await import('./verbs/check.ts')).verb,
+  },
+  gc: {
+    group: 'Store',
+    summary: 'remove blocks that nothing visible needs',
+    load: async () => (await import('./verbs/gc.ts')).verb,
+  },
+  reindex: {
+    group: 'Store',
+    summary: 'make lost index segments again from the log and the blocks',
+    load: async () => (await import('./verbs/reindex.ts')).verb,
   },
   doctor: {
     group: 'Host',

@@ -5,6 +5,7 @@ import {
   artifactHeaderSize,
   encodeArtifactHeader,
   isAslError,
+  messageOf,
   type Reference,
   referenceDigest,
   referenceFromDigest,
@@ -12,12 +13,14 @@ import {
   type TypeTag,
   UNTAGGED_HEADER_SIZE_BYTES,
 } from '../core/mod.ts'
+import { errnoOf } from '../sys/mod.ts'
 import { BlockWriter } from './block-writer.ts'
 import { commitBatch } from './commit.ts'
 import { type DiskStore, guarded } from './disk-store.ts'
 import type { ArtifactStat, StoreState, StoreWriter } from './interface.ts'
 import { BLOCK_ROLES, TOMBSTONE_REASONS } from './log-payloads.ts'
 import { RecordTable } from './record-table.ts'
+import { showPath } from './tree/path.ts'
 import { TrustedBlocks } from './trusted-blocks.ts'
 import type { WriteAccess } from './write-access.ts'
 
@@ -75,19 +78,18 @@ export class Batch implements StoreWriter {
   }
 
   putFile(path: string | Uint8Array): Reference {
-    return this.#guarded(() => {
-      const fd = openSync(path as string, constants.O_RDONLY)
-      try {
-        return this.putOpenFile(fd, Buffer.from(path as Uint8Array).toString()).reference
-      } finally {
-        closeSync(fd)
-      }
-    })
+    const name = showPath(path)
+    const fd = reading(name, () => openSync(path as string, constants.O_RDONLY))
+    try {
+      return this.putOpenFile(fd, name).reference
+    } finally {
+      closeSync(fd)
+    }
   }
 
   putOpenFile(fd: number, name: string): ArtifactStat {
     return this.#guarded(() => {
-      const { size } = fstatSync(fd)
+      const size = reading(name, () => fstatSync(fd).size)
       const reference = this.#isPacked(size, undefined)
         ? this.#putSmallFile(fd, size, name)
         : this.#putLargeFile(fd, size, name)
@@ -172,7 +174,7 @@ export class Batch implements StoreWriter {
     const end = UNTAGGED_HEADER_SIZE_BYTES + sizeBytes
     const space = this.#blocks.space(end)
     space.set(encodeArtifactHeader(undefined, sizeBytes))
-    const got = readFully(fd, space.subarray(UNTAGGED_HEADER_SIZE_BYTES, end))
+    const got = reading(name, () => readFully(fd, space.subarray(UNTAGGED_HEADER_SIZE_BYTES, end)))
     if (got !== sizeBytes || fstatSync(fd).size !== sizeBytes) throw changed(name, sizeBytes)
     return this.#keepPacked(space.subarray(0, end), undefined)
   }
@@ -183,7 +185,8 @@ export class Batch implements StoreWriter {
       const piece = this.#piece
       for (let position = 0; position < sizeBytes; ) {
         const wanted = Math.min(piece.length, sizeBytes - position)
-        if (readFully(fd, piece.subarray(0, wanted), position) !== wanted) throw changed(name, sizeBytes)
+        const got = reading(name, () => readFully(fd, piece.subarray(0, wanted), position))
+        if (got !== wanted) throw changed(name, sizeBytes)
         consume(piece.subarray(0, wanted))
         position += wanted
       }
@@ -261,6 +264,16 @@ export class Batch implements StoreWriter {
       )
     }
     this.#lifts.set(digest, tombstone.logseq)
+  }
+}
+
+/** What cannot be read is the source's trouble, not the store's: the batch goes on without it. */
+function reading<T>(name: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') throw new AslError('PATH_NOT_FOUND', `There is no ${name}`, { cause: error })
+    throw new AslError('CAPTURE_FAILED', `Cannot read ${name}: ${messageOf(error)}`, { cause: error })
   }
 }
 

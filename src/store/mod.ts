@@ -35,6 +35,7 @@ export {
 } from './snapshots.ts'
 export { liftTombstone, tombstone } from './tombstones.ts'
 export { type CheckedOut, type CheckoutOptions, checkoutTree } from './tree/checkout.ts'
+export { diffTrees, type TreeChange } from './tree/diff.ts'
 export { type DraftFolder, emptyDraft, openDraft } from './tree/draft.ts'
 export {
   type EntryIngest,

@@ -181,6 +181,14 @@ export class SimulatedFs implements StoreFs {
     }
   }
 
+  /** Paths of all files below a folder. */
+  files(folder: string): string[] {
+    return this.readdir(folder).flatMap(name => {
+      const path = `${folder}/${name}`
+      return this.stat(path)?.isFolder === true ? this.files(path) : [path]
+    })
+  }
+
   /** Everything that can be seen, as text: equal states give equal text. */
   dump(): string {
     const lines: string[] = []
