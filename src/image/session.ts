@@ -84,7 +84,12 @@ export function openSession(options: SessionOptions): Session {
       ...(signal === undefined ? {} : { signal }),
     })
     return {
-      ...network,
+      get caFile() {
+        return network.caFile
+      },
+      attach: pid => network.attach(pid),
+      fetch: url => network.fetch(url),
+      close: () => network.close(),
       async finish() {
         const record = await network.finish()
         downloads.add(record.inputs)
