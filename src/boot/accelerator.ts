@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { run, TOOL_ENV } from '../sys/mod.ts'
-import { ARCH_FACTS, type GuestArch, hostArch } from './guest-arch.ts'
+import { type GuestArch, hostArch } from './guest-arch.ts'
 
 export interface Accelerator {
   readonly kind: 'kvm' | 'tcg'
@@ -37,27 +37,26 @@ const PROBES: Readonly<Record<GuestArch, { code: string; args: readonly string[]
 
 const PROBE_TIMEOUT_MS = 5000
 
-/**
- * KVM where a guest of `arch` really runs under it, else software emulation.
- * @param scratchFolder a private folder for the probe's kernel
- * @throws AslError TOOL_MISSING without QEMU
- */
-export async function chooseAccelerator(
-  arch: GuestArch,
-  scratchFolder: string,
-  signal?: AbortSignal,
-): Promise<Accelerator> {
+export interface ProbeHost {
+  readonly qemuPath: string
+  /** A private folder for the probe's kernel. */
+  readonly scratch: string
+  readonly signal?: AbortSignal | undefined
+}
+
+/** KVM where a guest of `arch` really runs under it, else software emulation. */
+export async function chooseAccelerator(arch: GuestArch, host: ProbeHost): Promise<Accelerator> {
   if (hostArch() !== arch) return { kind: 'tcg', reason: `this host is not ${arch}` }
   const device = canOpen('/dev/kvm')
   if (device !== undefined) return { kind: 'tcg', reason: `/dev/kvm: ${device}` }
   const probe = PROBES[arch]
-  const path = join(scratchFolder, 'kvm-probe')
+  const path = join(host.scratch, 'kvm-probe')
   writeFileSync(path, probeCode(arch))
   let hasInternalError = false
-  const result = await run(probeArgv(arch, 'kvm', path), {
+  const result = await run([host.qemuPath, ...probeArgs(arch, 'kvm', path)], {
     env: TOOL_ENV,
     timeoutMs: PROBE_TIMEOUT_MS,
-    ...(signal === undefined ? {} : { signal }),
+    ...(host.signal === undefined ? {} : { signal: host.signal }),
     onStart(child) {
       child.stderr?.on('data', (chunk: Buffer) => {
         // QEMU stops the machine and stays: there is nothing to wait for
@@ -75,9 +74,9 @@ export function probeCode(arch: GuestArch): Buffer {
   return Buffer.from(PROBES[arch].code.replaceAll(' ', ''), 'hex')
 }
 
-export function probeArgv(arch: GuestArch, accelerator: 'kvm' | 'tcg', kernelPath: string): string[] {
+export function probeArgs(arch: GuestArch, accelerator: 'kvm' | 'tcg', kernelPath: string): string[] {
   return [
-    ...[ARCH_FACTS[arch].qemu, '-no-user-config', '-nodefaults', '-display', 'none', '-m', '128M'],
+    ...['-no-user-config', '-nodefaults', '-display', 'none', '-m', '128M'],
     ...['-accel', accelerator, '-cpu', accelerator === 'kvm' ? 'host' : 'max', ...PROBES[arch].args],
     ...['-kernel', kernelPath],
   ]

@@ -29,7 +29,8 @@ export interface BootOptions {
   /** Tokens for the guest, such as `asl.selftest`. */
   readonly words?: readonly string[]
   readonly memoryMib: number
-  readonly cpus: number
+  /** Default: 2 under KVM, 1 in software emulation. */
+  readonly cpus?: number
   readonly accelerator?: 'auto' | 'kvm' | 'tcg'
   /** QEMU's name of a processor model, when the default is not wanted. */
   readonly cpu?: string
@@ -42,10 +43,16 @@ export interface BootOptions {
   readonly onConsoleLine?: (line: string) => void
   readonly onStart?: (accelerator: Accelerator) => void
   readonly timeoutMs?: number
+  /** After a fatal line: long enough for the trace behind it, and for a guest that resets by itself. Default 3 s. */
+  readonly fatalGraceMs?: number
+  /** From the request to quit to SIGKILL. Default 5 s. */
+  readonly quitGraceMs?: number
   /** Where private folders for this machine may be made; removed at the end. */
   readonly scratchParent: string
   readonly signal?: AbortSignal
   readonly clock: Clock
+  /** Another QEMU than the host's. */
+  readonly qemuPath?: string
   /** Further arguments of QEMU, for tests of special hardware. */
   readonly extraArgs?: readonly string[]
 }
@@ -60,7 +67,7 @@ export interface BootResult {
   readonly statusProblem: string | undefined
   /** Lines of our programs in the guest. */
   readonly aslLines: readonly string[]
-  /** The last lines of the console. */
+  /** What the console said last. */
   readonly lastLines: readonly string[]
   readonly accelerator: Accelerator
   readonly argv: readonly string[]
@@ -72,10 +79,8 @@ export type BootEnd = 'powered-off' | 'reset' | 'stuck' | 'timed-out' | 'machine
 
 const LAST_LINES = 40
 const MAX_STATUS_CHARS = 64 * 1024
-/** After a fatal line: long enough for the trace behind it, and for a guest that resets by itself. */
-const FATAL_GRACE_MS = 3000
-/** From `quit` to SIGKILL. */
-const QUIT_GRACE_MS = 5000
+const DEFAULT_FATAL_GRACE_MS = 3000
+const DEFAULT_QUIT_GRACE_MS = 5000
 /** Descriptors after stdin, stdout and stderr, in the order of the extra pipes. */
 const FD = { monitor: 3, status: 4, console: 5 } as const
 
@@ -85,16 +90,17 @@ const FD = { monitor: 3, status: 4, console: 5 } as const
  */
 export async function bootImage(options: BootOptions): Promise<BootResult> {
   const facts = ARCH_FACTS[options.arch]
-  if (findTool(facts.qemu) === undefined) {
+  const qemuPath = options.qemuPath ?? findTool(facts.qemu)
+  if (qemuPath === undefined) {
     throw new AslError('TOOL_MISSING', `Cannot boot ${options.arch} images: there is no ${facts.qemu}`, {
       hint: `Install the package ${facts.qemuPackage}.`,
     })
   }
   for (const path of filesOf(options)) checkReadable(path)
   return withTempFolder(options.scratchParent, async scratch => {
-    const accelerator = await acceleratorFor(options, scratch)
+    const accelerator = await acceleratorFor(options, qemuPath, scratch)
     options.onStart?.(accelerator)
-    const machine = machineFor(options, accelerator, scratch)
+    const machine = machineFor(options, { qemuPath, accelerator, scratch })
     return watch(machine, accelerator, options, scratch)
   })
 }
@@ -149,7 +155,7 @@ async function watch(
         const stop = (end: BootEnd, reason: string): void => {
           seen.ends(end, reason)
           qmp.quit()
-          timers.push(setTimeout(() => child.kill('SIGKILL'), QUIT_GRACE_MS))
+          timers.push(setTimeout(() => child.kill('SIGKILL'), options.quitGraceMs ?? DEFAULT_QUIT_GRACE_MS))
         }
         const qmp: Qmp = openQmp(pipe(child.stdio, FD.monitor), {
           onShutdown: reason => seen.shutdown(reason),
@@ -159,16 +165,16 @@ async function watch(
           },
         })
         seen.onFatal = reason => {
-          timers.push(setTimeout(() => stop('stuck', reason), FATAL_GRACE_MS))
+          timers.push(setTimeout(() => stop('stuck', reason), options.fatalGraceMs ?? DEFAULT_FATAL_GRACE_MS))
         }
         const status = pipe(child.stdio, FD.status)
         status.setEncoding('utf8')
         status.on('error', () => {})
         status.on('data', (text: string) => seen.statusText(text))
         if (!isInteractive) {
-          const console = pipe(child.stdio, FD.console)
-          console.on('error', () => {})
-          console.on('data', (chunk: Buffer) => {
+          const serial = pipe(child.stdio, FD.console)
+          serial.on('error', () => {})
+          serial.on('data', (chunk: Buffer) => {
             if (log !== undefined) writeAll(log, chunk)
             lines.push(chunk)
           })
@@ -263,10 +269,10 @@ function statusOf(
   return { status: first, statusProblem: undefined }
 }
 
-async function acceleratorFor(options: BootOptions, scratch: string): Promise<Accelerator> {
+async function acceleratorFor(options: BootOptions, qemuPath: string, scratch: string): Promise<Accelerator> {
   const { accelerator = 'auto' } = options
   if (accelerator !== 'auto') return { kind: accelerator, reason: 'asked for' }
-  return chooseAccelerator(options.arch, scratch, options.signal)
+  return chooseAccelerator(options.arch, { qemuPath, scratch, signal: options.signal })
 }
 
 /**
@@ -275,12 +281,19 @@ async function acceleratorFor(options: BootOptions, scratch: string): Promise<Ac
  */
 const EMULATED_CPU: Readonly<Record<GuestArch, string>> = { amd64: 'qemu64', arm64: 'max,pauth-impdef=on' }
 
-function machineFor(options: BootOptions, accelerator: Accelerator, scratch: string): Machine {
-  const { arch, firmware, image, kernel, cpus, memoryMib } = options
+interface Host {
+  readonly qemuPath: string
+  readonly accelerator: Accelerator
+  readonly scratch: string
+}
+
+function machineFor(options: BootOptions, { qemuPath, accelerator, scratch }: Host): Machine {
+  const { arch, firmware, image, kernel, memoryMib } = options
   return {
+    qemuPath,
     arch,
     firmware,
-    cpus,
+    cpus: options.cpus ?? (accelerator.kind === 'kvm' ? 2 : 1),
     memoryMib,
     accelerator: accelerator.kind,
     cpu: options.cpu ?? (accelerator.kind === 'kvm' ? 'host' : EMULATED_CPU[arch]),

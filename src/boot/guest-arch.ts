@@ -10,7 +10,7 @@ export interface ArchFacts {
   readonly qemu: string
   readonly qemuPackage: string
   readonly firmwarePackage: string
-  /** The first serial port, as a kernel console. */
+  /** The first serial port, in the form of `console=`. */
   readonly serialConsole: string
   readonly defaultFirmware: 'bios' | 'uefi'
 }

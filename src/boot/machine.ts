@@ -1,6 +1,6 @@
 import { AslError } from '../core/mod.ts'
 import type { UefiFirmware } from './firmware.ts'
-import { ARCH_FACTS, type GuestArch } from './guest-arch.ts'
+import type { GuestArch } from './guest-arch.ts'
 import type { BootMedium } from './medium.ts'
 
 /** What starts first: SeaBIOS, EDK II, or the kernel given by the caller. */
@@ -27,6 +27,7 @@ export interface MachineKernel {
 
 /** One machine, complete: {@link machineArgv} adds nothing that depends on this host. */
 export interface Machine {
+  readonly qemuPath: string
   readonly arch: GuestArch
   readonly accelerator: 'kvm' | 'tcg'
   readonly cpu: string
@@ -50,14 +51,15 @@ export interface Machine {
 
 /** The port's name: udev makes it /dev/virtio-ports/asl.status. */
 export const STATUS_PORT = 'asl.status'
-/** systemd imports it as the credential `asl.cmdline`. */
+/** Words as a firmware configuration item: /sys/firmware/qemu_fw_cfg/by_name/opt/asl/cmdline/raw. */
+export const WORDS_ITEM = 'opt/asl/cmdline'
+/** Words as a credential of systemd: /run/credentials/@system/asl.cmdline. */
 export const WORDS_CREDENTIAL = 'asl.cmdline'
 
 /** The command line of the QEMU process. Equal machines give equal lines. */
 export function machineArgv(machine: Machine): string[] {
-  const facts = ARCH_FACTS[machine.arch]
   return [
-    facts.qemu,
+    machine.qemuPath,
     // nothing but what stands here: no host configuration, no default network, disk, display or USB
     ...['-no-user-config', '-nodefaults', '-nic', 'none', '-display', 'none', '-no-reboot'],
     ...[
@@ -105,9 +107,9 @@ function firmwareArgs(machine: Machine): string[] {
   ]
 }
 
-function consoleArgs({ console }: Machine): string[] {
-  const chardev = console === 'terminal' ? 'stdio,id=console,mux=on,signal=off' : `socket,id=console,fd=${console.fd}`
-  const monitor = console === 'terminal' ? ['-mon', 'chardev=console,mode=readline'] : []
+function consoleArgs({ console: target }: Machine): string[] {
+  const chardev = target === 'terminal' ? 'stdio,id=console,mux=on,signal=off' : `socket,id=console,fd=${target.fd}`
+  const monitor = target === 'terminal' ? ['-mon', 'chardev=console,mode=readline'] : []
   return ['-chardev', chardev, '-serial', 'chardev:console', ...monitor]
 }
 
@@ -133,12 +135,17 @@ function imageArgs({ arch, image }: Machine): string[] {
 }
 
 /**
- * How words reach a guest whose command line lies in the image: an SMBIOS OEM string in the form that systemd takes as
- * a credential. Firmware of both kinds passes it on, and the image stays as it is.
+ * How words reach a guest whose command line lies in the image: as a firmware configuration item for guests that load
+ * the driver, and as an SMBIOS string in the form that systemd takes as a credential. Both work under BIOS and UEFI, and
+ * the image stays as it is (docs/decisions/boot-test-channels.md).
  */
 function wordArgs({ firmware, words }: Machine): string[] {
   if (words.length === 0 || firmware === 'kernel') return []
-  return ['-smbios', `type=11,value=${escaped(`io.systemd.credential:${WORDS_CREDENTIAL}=${words.join(' ')}`)}`]
+  const line = escaped(words.join(' '))
+  return [
+    ...['-fw_cfg', `name=${WORDS_ITEM},string=${line}`],
+    ...['-smbios', `type=11,value=io.systemd.credential:${WORDS_CREDENTIAL}=${line}`],
+  ]
 }
 
 /** A -drive value. The file is named in full, so that a path with a colon is no protocol. */

@@ -18,6 +18,11 @@ export const VERBS: VerbTable = {
     isSandboxed: true,
     load: async () => (await import('./verbs/build.ts')).verb,
   },
+  boot: {
+    group: 'Build',
+    summary: 'boot an image in QEMU, or test that it boots',
+    load: async () => (await import('./verbs/boot.ts')).verb,
+  },
   history: {
     group: 'Ask',
     summary: 'tell what a history holds, and verify it',
