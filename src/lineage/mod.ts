@@ -7,6 +7,7 @@
  * against manifests and bytes, and what does not fit is a finding that names the artifact.
  */
 export * from './archive.ts'
+export { cachedArchives } from './archive-cache.ts'
 export { archiveReaders } from './archive-readers.ts'
 export { DESCRIBE_BUILD } from './build-description.ts'
 export { type BytePath, bytePathOf, showBytes, showPath, showText } from './byte-path.ts'

@@ -16,8 +16,13 @@ export interface RunView {
   readonly observer?: string
 }
 
-export function runViews(store: StoreReader, graph: Graph, receipt: Reference): readonly RunView[] {
-  return graph.runsOf(receipt).map(ref => runView(store, ref))
+export function runViews(store: StoreReader, graph: Graph): (receipt: Reference) => readonly RunView[] {
+  const known = new Map<Reference, readonly RunView[]>()
+  return receipt => {
+    const views = known.get(receipt) ?? graph.runsOf(receipt).map(ref => runView(store, ref))
+    known.set(receipt, views)
+    return views
+  }
 }
 
 function runView(store: StoreReader, ref: Reference): RunView {
