@@ -1,4 +1,4 @@
-import { decodeEdge, EDGE_TYPES, entryRef, type Reference, TAG_EDGE, TREE } from '../core/mod.ts'
+import { edgesOf, encodeEdge, entryRef, type Reference, referenceOf, TAG_EDGE, TREE } from '../core/mod.ts'
 import { type LoadedReceipt, loadReceipt, type StoreReader } from '../store/mod.ts'
 
 /** What a history store holds, and what it leaves out on purpose. */
@@ -52,7 +52,7 @@ export function historySet(
     if (receipt.environment.rootRef !== undefined) addTree(receipt.environment.rootRef, false)
   }
   for (const ref of keep) present.add(ref)
-  addEdges(store, new Set(receiptRefs), present)
+  addEdges(receipts, present)
   for (const ref of present) absent.delete(ref)
   return { present, absent }
 }
@@ -65,11 +65,12 @@ function addStructures({ receipt }: LoadedReceipt, present: Set<Reference>): voi
   for (const ref of receipt.executorRefs) present.add(ref)
 }
 
-/** The edges of these receipts and of no run half: a run half never enters an image. */
-function addEdges(store: StoreReader, receipts: ReadonlySet<Reference>, present: Set<Reference>): void {
-  for (const ref of store.references(TAG_EDGE)) {
-    const edge = decodeEdge(store.read(ref))
-    if (edge.type === EDGE_TYPES.RUN_OF) continue
-    if ([...edge.from, ...edge.to].some(end => receipts.has(end))) present.add(ref)
+/**
+ * The edges of these receipts, derived again: edges of other builds in the store may name the same receipts as inputs,
+ * and must not get in, or the image would depend on what else the builder has built. No run half has a part in them.
+ */
+function addEdges(receipts: readonly LoadedReceipt[], present: Set<Reference>): void {
+  for (const loaded of receipts) {
+    for (const edge of edgesOf(loaded.receipt, loaded.ref, loaded)) present.add(referenceOf(encodeEdge(edge), TAG_EDGE))
   }
 }
