@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { isReference, type Reference } from '../core/mod.ts'
-import { tryReadFile, writeFileAtomic } from '../sys/mod.ts'
+import { errnoOf, tryReadFile, writeFileAtomic } from '../sys/mod.ts'
 import type { Archive, ArchiveMember, ArchiveReaders, PackageIdentity } from './archive.ts'
 import type { BytePath } from './byte-path.ts'
 
@@ -17,10 +17,7 @@ export function cachedArchives(readers: ArchiveReaders, folder?: string): Archiv
     const known = kept === undefined ? undefined : decodeArchive(kept)
     if (known !== undefined) return known
     const archive = await readers.openArchive(input)
-    if (folder !== undefined && path !== undefined && archive !== undefined) {
-      mkdirSync(folder, { recursive: true })
-      writeFileAtomic(path, encodeArchive(archive))
-    }
+    if (folder !== undefined && path !== undefined && archive !== undefined) keep(folder, path, encodeArchive(archive))
     return archive
   }
   return {
@@ -30,6 +27,18 @@ export function cachedArchives(readers: ArchiveReaders, folder?: string): Archiv
       opened.set(input.ref, opening)
       return opening
     },
+  }
+}
+
+/** A folder that cannot be written to costs time, not an answer. */
+const UNWRITABLE: ReadonlySet<string | undefined> = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT'])
+
+function keep(folder: string, path: string, text: string): void {
+  try {
+    mkdirSync(folder, { recursive: true })
+    writeFileAtomic(path, text)
+  } catch (error) {
+    if (!UNWRITABLE.has(errnoOf(error))) throw error
   }
 }
 

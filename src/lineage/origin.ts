@@ -51,6 +51,9 @@ export interface OriginFinder {
   findings(): readonly string[]
 }
 
+/** Trees that were copied out of trees that were copied: deeper than any real build. */
+const MAX_DEPTH = 16
+
 /** Below this many bytes equal content says nothing unless the path agrees too: empty files, "1\n". */
 const TELLING_SIZE_BYTES = 16
 
@@ -70,22 +73,34 @@ export function originFinder(
     sources.set(key, known)
     return known
   }
+  /** What a step wrote in the tree it runs in, and writes again elsewhere, was not copied: `/var/lib/dpkg/…`. */
+  const isWrittenThere = async (source: Source, depth = 0): Promise<boolean> => {
+    if (source.kind !== 'tree') return source.kind === 'made'
+    const entry = trees.tryEntry(source.tree, source.path)
+    if (entry === undefined || depth === MAX_DEPTH) return false
+    return isWrittenThere((await find(source.tree, source.path, entry)).source, depth + 1)
+  }
+  const find: OriginFinder['find'] = async (tree, path, entry, lastStep) => {
+    const history = lastStep === undefined ? histories(tree) : historyOf(graph, tree, lastStep)
+    const { introduced, retouched } = findIntroduction(trees, history, path, entry)
+    if (introduced === undefined) return { introduced, retouched, source: { kind: 'unknown' } }
+    const read = sourcesOf(introduced)
+    const owners = databases(introduced.after).ownersOf(path)
+    const key = contentKey(trees, tree, entry)
+    const likely = [...owners.map(owner => owner.name), ...packageOfInfo(path)]
+    const wanted = { path, entry, owners, members: await read.membersWith(key, likely), key }
+    const made: Source = { kind: 'made', owners }
+    const source =
+      fromSources(read, wanted, trees) ??
+      fromTreeBefore(introduced, wanted, places) ??
+      fromElsewhere(read, wanted, places) ??
+      made
+    const isFromRoot = source.kind === 'tree' && source.from !== 'before' && source.from.kind === 'root'
+    return { introduced, retouched, source: isFromRoot && (await isWrittenThere(source)) ? made : source }
+  }
   return {
+    find,
     findings: () => [...new Set([...sources.values()].flatMap(read => read.findings))].sort(),
-    async find(tree, path, entry, lastStep) {
-      const history = lastStep === undefined ? histories(tree) : historyOf(graph, tree, lastStep)
-      const { introduced, retouched } = findIntroduction(trees, history, path, entry)
-      if (introduced === undefined) return { introduced, retouched, source: { kind: 'unknown' } }
-      const read = sourcesOf(introduced)
-      const owners = databases(introduced.after).ownersOf(path)
-      const key = contentKey(trees, tree, entry)
-      const likely = [...owners.map(owner => owner.name), ...packageOfInfo(path)]
-      const wanted = { path, entry, owners, members: await read.membersWith(key, likely), key }
-      const source = fromSources(read, wanted, trees) ??
-        fromTreeBefore(introduced, wanted, places) ??
-        fromElsewhere(read, wanted, places) ?? { kind: 'made', owners }
-      return { introduced, retouched, source }
-    },
   }
 }
 
