@@ -24,6 +24,21 @@ export const VERBS: VerbTable = {
     isSandboxed: true,
     load: async () => (await import('./verbs/replay.ts')).verb,
   },
+  whence: {
+    group: 'Ask',
+    summary: 'tell where a file of an image comes from, down to the key of the archive',
+    load: async () => (await import('./verbs/whence.ts')).verb,
+  },
+  dag: {
+    group: 'Ask',
+    summary: 'draw the history of a store or an image',
+    load: async () => (await import('./verbs/dag.ts')).verb,
+  },
+  diff: {
+    group: 'Ask',
+    summary: 'tell which files of two images differ, and which steps and inputs are the cause',
+    load: async () => (await import('./verbs/diff.ts')).verb,
+  },
   boot: {
     group: 'Build',
     summary: 'boot an image in QEMU, or test that it boots',

@@ -60,7 +60,7 @@ export async function replayImage(
     ...options,
     mode: 'replay',
     mirrors: UNREACHABLE_MIRRORS,
-    known: knownResponses(all.flatMap(receipt => receipt.inputs.entries)),
+    known: new Map(all.flatMap(receipt => [...knownResponses(receipt.inputs.entries, history)])),
   })
   const writer = session.store.openWriter()
   try {

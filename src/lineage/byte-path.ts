@@ -48,6 +48,7 @@ export function isUtf8Path(path: BytePath): boolean {
 
 /** What a person reads: UTF-8 where it is, and every byte that is not, or that moves a cursor, as `\xNN`. */
 export function showPath(path: string): string {
+  if (PLAIN.test(path)) return path
   return showBytes(Buffer.from(path, 'latin1'))
 }
 
@@ -61,8 +62,12 @@ export function showBytes(bytes: Uint8Array): string {
 
 /** Text of a manifest for a screen or a picture: control and direction-changing characters escaped. */
 export function showText(text: string): string {
+  if (PLAIN.test(text)) return text
   return [...text].map(showCharacter).join('')
 }
+
+/** Nearly every name: printable ASCII without the backslash, which stands for itself. */
+const PLAIN = /^[ -[\]-~]*$/
 
 /** C0, DEL, C1, the bidirectional controls and the line separators: they would let a name rewrite the line around it. */
 const UNSEEN = /[\p{Cc}\p{Cs}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]/u

@@ -1,5 +1,5 @@
 import type { Incidence, IncidenceArtifact } from './dag-incidence.ts'
-import { stepName } from './step-name.ts'
+import { programName } from './step-name.ts'
 
 /**
  * A history folded to a size that a person can look at. Steps are the spine: each stands alone while there are few, and
@@ -47,7 +47,7 @@ export function foldHistory(incidence: Incidence, limits: FoldLimits = FOLD_LIMI
 /** Group number of each step, numbered in order of appearance. */
 function foldSteps({ steps }: Incidence, maxSteps: number): readonly number[] {
   if (steps.length <= maxSteps) return steps.map((_, i) => i)
-  const names = steps.map(({ step }) => programOf(stepName(step)))
+  const names = steps.map(({ step }) => programName(step))
   const deepest = steps.reduce((max, { level }) => Math.max(max, level), 0)
   for (let width = 1; ; width *= 2) {
     const keys = steps.map(({ level }, i) => `${Math.floor(level / width)} ${names[i]}`)
@@ -64,10 +64,6 @@ function withRareTogether(keys: readonly string[], maxSteps: number): readonly s
   const kept = [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, maxSteps - 1)
   const isKept = new Set(kept.map(([key]) => key))
   return keys.map(key => (isKept.has(key) ? key : 'others'))
-}
-
-function programOf(name: string): string {
-  return name.split(' ')[0] ?? name
 }
 
 type Signature = (artifact: IncidenceArtifact, touched: Touched) => string

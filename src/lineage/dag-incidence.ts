@@ -1,6 +1,7 @@
 import type { Reference } from '../core/mod.ts'
 import type { DagNodeKind } from './dag-model.ts'
 import type { Graph, GraphStep } from './graph.ts'
+import { stepsUpTo } from './steps-up-to.ts'
 
 /** A graph as numbers: steps and artifacts by index, and who touches what. What folding and layout work on. */
 export interface Incidence {
@@ -46,20 +47,6 @@ export function incidenceOf(graph: Graph, options: IncidenceOptions = {}): Incid
     steps: ordered.map((step, i) => ({ step, level: levels[i] ?? 0 })),
     artifacts: [...drafts].map(([ref, draft]) => ({ ref, ...draft })),
   }
-}
-
-/** The steps that an artifact or receipt came to be by, itself included. */
-function stepsUpTo(graph: Graph, from: Reference): readonly GraphStep[] {
-  const start = graph.steps.get(from)
-  const found = new Set<GraphStep>(start === undefined ? graph.producersOf(from) : [start])
-  for (const step of found) {
-    const root = step.details?.environment.rootRef
-    for (const ref of [...step.inputs.map(input => input.ref), ...(root === undefined ? [] : [root])]) {
-      const receipt = graph.steps.get(ref)
-      for (const maker of receipt === undefined ? graph.producersOf(ref) : [receipt]) found.add(maker)
-    }
-  }
-  return [...found].sort((a, b) => (a.ref < b.ref ? -1 : 1))
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }

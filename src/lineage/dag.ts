@@ -7,7 +7,7 @@ import { memberReader } from './dag-members.ts'
 import type { Dag, DagEdge, DagNode, DagSection } from './dag-model.ts'
 import type { Graph, GraphStep } from './graph.ts'
 import { formatCount, formatSize } from './size-text.ts'
-import { commandLine, stepName } from './step-name.ts'
+import { commandLine, programName, stepName } from './step-name.ts'
 import { countDifferences, diffTrees } from './tree-diff.ts'
 import { treeReader } from './tree-reader.ts'
 import { type TreeSize, treeSizes } from './tree-size.ts'
@@ -98,7 +98,7 @@ function stepNode(incidence: Incidence, group: StepGroup, i: number, effectOf: E
     return { ...base, title: stepName(first), lines, tooltip: stepTooltip(first) }
   }
   const names = [...new Set(steps.map(stepName))]
-  const programs = [...new Set(names.map(name => name.split(' ')[0] ?? name))]
+  const programs = [...new Set(steps.map(step => showText(programName(step))))]
   return {
     ...base,
     title: `${steps.length.toLocaleString('en-US')} × ${programs.length === 1 ? programs[0] : `${programs.length} programs`}`,

@@ -1,7 +1,7 @@
 import type { Reference, TreeEntry } from '../core/mod.ts'
 import type { StoreReader } from '../store/mod.ts'
 import type { PackageIdentity } from './archive.ts'
-import { type BytePath, bytePathOf, joinPath, nameOf, normalizeBytePath } from './byte-path.ts'
+import { type BytePath, bytePathOf, folderOf, joinPath, nameOf, normalizeBytePath } from './byte-path.ts'
 import { mergedPath } from './merged-usr.ts'
 import type { TreeReader } from './tree-reader.ts'
 
@@ -80,4 +80,15 @@ export function controlPaths(identity: PackageIdentity, member: BytePath): reado
   return [`${identity.name}.${file}`, `${identity.name}:${identity.architecture}.${file}`].map(name =>
     joinPath(INFO, name),
   )
+}
+
+/** The package that a file of dpkg's info folder is about, by its name. */
+export function packageOfInfo(path: BytePath): readonly string[] {
+  return folderOf(path) === INFO
+    ? [
+        nameOf(path)
+          .replace(/\.[^.]*$/, '')
+          .replace(/:.*$/, ''),
+      ]
+    : []
 }

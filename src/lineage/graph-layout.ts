@@ -1,6 +1,3 @@
-import { Worker } from 'node:worker_threads'
-import { AslError } from '../core/mod.ts'
-
 /** A graph of boxes to be placed; sizes in pixels. Ids are ours, never names from a store. */
 export interface LayoutRequest {
   readonly nodes: readonly { readonly id: string; readonly width: number; readonly height: number }[]
@@ -29,32 +26,15 @@ export interface EdgePath {
 }
 
 /**
- * Places boxes in layers with Graphviz, in a thread of its own: a hard graph is given up after `timeoutMs` instead of
- * holding up the program.
- * @throws AslError LIMIT_EXCEEDED when the time is over
+ * Places boxes in layers with Graphviz (docs/decisions/graph-layout.md). Its time grows faster than the graph, so what
+ * is given here is folded first.
  */
-export async function layoutGraph(request: LayoutRequest, timeoutMs = 60_000): Promise<Layout> {
+export async function layoutGraph(request: LayoutRequest): Promise<Layout> {
   if (request.nodes.length === 0) return { width: 0, height: 0, nodes: new Map(), edges: [] }
-  const worker = new Worker(new URL('./graph-layout-worker.ts', import.meta.url), { workerData: dotOf(request) })
-  let timer: NodeJS.Timeout | undefined
-  try {
-    const drawn = await new Promise<unknown>((resolve, reject) => {
-      worker.once('message', resolve)
-      worker.once('error', reject)
-      timer = setTimeout(() => {
-        reject(
-          new AslError(
-            'LIMIT_EXCEEDED',
-            `A graph of ${request.nodes.length} boxes was not laid out in ${timeoutMs} ms`,
-          ),
-        )
-      }, timeoutMs)
-    })
-    return parseLayout(drawn as GraphvizJson, request)
-  } finally {
-    clearTimeout(timer)
-    await worker.terminate()
-  }
+  // Loaded on demand: the module holds a megabyte of WebAssembly.
+  const { instance } = await import('@viz-js/viz')
+  const viz = await instance()
+  return parseLayout(viz.renderJSON(dotOf(request), { engine: 'dot' }) as GraphvizJson, request)
 }
 
 const POINTS_PER_INCH = 72

@@ -16,6 +16,7 @@ import {
 } from '../core/mod.ts'
 import type { StoreReader } from '../store/mod.ts'
 import { type ReceiptDetails, receiptDetailsReader } from './receipt-details.ts'
+import { readRunDetails } from './run-details.ts'
 
 /**
  * The trace graph of a store in memory: steps, what they consumed and produced. Edges come first; receipts give the
@@ -40,6 +41,8 @@ export interface Graph {
 export interface GraphStep {
   /** The deterministic receipt. */
   readonly ref: Reference
+  /** The builder's name for it, where a run half tells; never proof of anything. */
+  readonly name?: string
   readonly inputs: readonly GraphInput[]
   readonly outputs: readonly GraphOutput[]
   /** Absent when edges speak of a receipt that the store does not hold. */
@@ -91,7 +94,9 @@ export function buildGraph(store: StoreReader, options: GraphOptions = {}): Grap
   const readDetails = receiptDetailsReader(store)
   for (const [ref, receipt] of halves) {
     const details = readOrFind(findings, 'receipt-invalid', ref, () => readDetails(receipt))
-    const step = stepOf(ref, details, edges.byReceipt.get(ref), findings)
+    const run = runs.get(ref)?.[0]
+    const name = run && readOrFind(findings, 'receipt-invalid', run.ref, () => nameOf(store, run.receipt))
+    const step = stepOf({ ref, ...(name === undefined ? {} : { name }) }, details, edges.byReceipt.get(ref), findings)
     count(1 + step.inputs.length + step.outputs.length)
     steps.set(ref, step)
   }
@@ -106,7 +111,7 @@ export function buildGraph(store: StoreReader, options: GraphOptions = {}): Grap
 function assemble(
   store: StoreReader,
   unsorted: ReadonlyMap<Reference, GraphStep>,
-  runs: ReadonlyMap<Reference, readonly Reference[]>,
+  runs: ReadonlyMap<Reference, readonly Run[]>,
   relations: readonly Edge[],
   findings: readonly GraphFinding[],
 ): Graph {
@@ -126,7 +131,7 @@ function assemble(
     findings,
     producersOf: ref => producers.get(ref) ?? [],
     consumersOf: ref => consumers.get(ref) ?? [],
-    runsOf: ref => runs.get(ref) ?? [],
+    runsOf: ref => (runs.get(ref) ?? []).map(run => run.ref),
     step: ref => {
       const step = steps.get(ref)
       if (step !== undefined) return step
@@ -178,9 +183,14 @@ function readEdges(store: StoreReader, findings: GraphFinding[], count: (n: numb
   return { byReceipt, relations }
 }
 
+interface Run {
+  readonly ref: Reference
+  readonly receipt: Receipt
+}
+
 interface ReadReceipts {
   readonly halves: ReadonlyMap<Reference, Receipt>
-  readonly runs: ReadonlyMap<Reference, readonly Reference[]>
+  readonly runs: ReadonlyMap<Reference, readonly Run[]>
 }
 
 function readReceipts(store: StoreReader, findings: GraphFinding[]): ReadReceipts {
@@ -208,26 +218,32 @@ function readOrFind<T>(findings: GraphFinding[], kind: GraphFindingKind, ref: Re
 function groupRuns(
   halves: ReadonlyMap<Reference, Receipt>,
   runHalves: ReadonlyMap<Reference, Receipt>,
-): ReadonlyMap<Reference, readonly Reference[]> {
+): ReadonlyMap<Reference, readonly Run[]> {
   const epochs = new Set([...halves.values()].map(half => half.startedAt))
-  const runs = new Map<Reference, Reference[]>()
+  const runs = new Map<Reference, Run[]>()
   for (const [runRef, run] of runHalves) {
     for (const epoch of epochs) {
       const ref = receiptReference(deterministicHalf(run, epoch))
-      if (halves.has(ref)) append(runs, ref, runRef)
+      if (halves.has(ref)) append(runs, ref, { ref: runRef, receipt: run })
     }
   }
   return runs
 }
 
+function nameOf(store: StoreReader, run: Receipt): string | undefined {
+  const { step } = readRunDetails(store, run)
+  return typeof step === 'string' && step !== '' ? step : undefined
+}
+
 function stepOf(
-  ref: Reference,
+  base: Pick<GraphStep, 'ref' | 'name'>,
   details: ReceiptDetails | undefined,
   said: EdgeLists | undefined,
   findings: GraphFinding[],
 ): GraphStep {
+  const { ref } = base
   if (details === undefined) return stepOfEdges(ref, said)
-  const step = { ref, inputs: details.inputs.entries, outputs: details.outputs.entries, details }
+  const step = { ...base, inputs: details.inputs.entries, outputs: details.outputs.entries, details }
   if (said === undefined || said.consumes.length === 0 || said.produces.length === 0) {
     findings.push({ kind: 'receipt-without-edges', ref, message: `Receipt ${ref} lacks edges; its manifests stand in` })
   }

@@ -1,7 +1,7 @@
 import type { Reference } from '../core/mod.ts'
 import type { Graph, GraphStep } from './graph.ts'
 import { compareSteps, type StepChange } from './step-compare.ts'
-import { stepName } from './step-name.ts'
+import { programName } from './step-name.ts'
 import { historyOf, type TreeStep } from './tree-history.ts'
 
 /** Steps of the same place in two histories; one side is absent for a step that only one history has. */
@@ -107,7 +107,7 @@ function align(a: readonly TreeStep[], b: readonly TreeStep[]): readonly StepPai
   }
   const score = (x: TreeStep, y: TreeStep): number => {
     if (functionOf(x) !== undefined && functionOf(x) === functionOf(y)) return 4
-    return programOf(x) === programOf(y) ? 2 : x.before === undefined && y.before === undefined ? 1 : 0
+    return programName(x.step) === programName(y.step) ? 2 : x.before === undefined && y.before === undefined ? 1 : 0
   }
   const best: number[][] = Array.from({ length: a.length + 1 }, () => new Array<number>(b.length + 1).fill(0))
   const at = (i: number, j: number): number => best[i]?.[j] ?? 0
@@ -140,8 +140,4 @@ function align(a: readonly TreeStep[], b: readonly TreeStep[]): readonly StepPai
 
 function functionOf({ step }: TreeStep): Reference | undefined {
   return step.details?.receipt.functionRef
-}
-
-function programOf({ step }: TreeStep): string {
-  return stepName(step).split(' ')[0] ?? ''
 }

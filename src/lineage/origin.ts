@@ -2,7 +2,7 @@ import type { Reference, TreeEntry } from '../core/mod.ts'
 import type { StoreReader } from '../store/mod.ts'
 import type { ArchiveReaders, PackageIdentity } from './archive.ts'
 import { type BytePath, nameOf, normalizeBytePath } from './byte-path.ts'
-import { controlPaths, type DpkgDatabase, readDpkgDatabase } from './dpkg-database.ts'
+import { controlPaths, packageOfInfo, readDpkgDatabase } from './dpkg-database.ts'
 import type { Graph, GraphStep } from './graph.ts'
 import { mergedPath } from './merged-usr.ts'
 import {
@@ -10,10 +10,10 @@ import {
   contentKey,
   type NamedInput,
   pathsByContent,
-  readStepSources,
   type SourceMember,
   type SourceTree,
   type StepSources,
+  stepSources,
 } from './step-sources.ts'
 import { historyOf, type TreeStep } from './tree-history.ts'
 import type { TreeReader } from './tree-reader.ts'
@@ -47,9 +47,12 @@ export type Source =
 export interface OriginFinder {
   /** @throws AslError STORE_NOT_FOUND, STORE_INTEGRITY when a tree on the way cannot be read */
   find(tree: Reference, path: BytePath, entry: TreeEntry, lastStep?: Reference): Promise<Origin>
-  /** Archives that could not be read, so that their files show as made by the step. */
+  /** Archives and trees that could not be read, so that what came from them shows as made by the step. */
   findings(): readonly string[]
 }
+
+/** Trees that were copied out of trees that were copied: deeper than any real build. */
+const MAX_DEPTH = 16
 
 /** Below this many bytes equal content says nothing unless the path agrees too: empty files, "1\n". */
 const TELLING_SIZE_BYTES = 16
@@ -63,32 +66,41 @@ export function originFinder(
   const histories = memo((tree: Reference) => historyOf(graph, tree))
   const databases = memo((tree: Reference) => readDpkgDatabase(store, trees, tree))
   const places = memo((tree: Reference) => pathsByContent(trees, tree))
-  const sources = new Map<string, Promise<StepSources>>()
-  const findings = new Set<string>()
-  const sourcesOf = async (made: TreeStep): Promise<StepSources> => {
+  const sources = new Map<string, StepSources>()
+  const sourcesOf = (made: TreeStep): StepSources => {
     const key = `${made.step.ref} ${made.before}`
-    const reading = sources.get(key) ?? readStepSources(store, made, readers)
-    sources.set(key, reading)
-    const read = await reading
-    for (const finding of read.findings) findings.add(finding)
-    return read
+    const known = sources.get(key) ?? stepSources(store, made, readers)
+    sources.set(key, known)
+    return known
+  }
+  /** What a step wrote in the tree it runs in, and writes again elsewhere, was not copied: `/var/lib/dpkg/…`. */
+  const isWrittenThere = async (source: Source, depth = 0): Promise<boolean> => {
+    if (source.kind !== 'tree') return source.kind === 'made'
+    const entry = trees.tryEntry(source.tree, source.path)
+    if (entry === undefined || depth === MAX_DEPTH) return false
+    return isWrittenThere((await find(source.tree, source.path, entry)).source, depth + 1)
+  }
+  const find: OriginFinder['find'] = async (tree, path, entry, lastStep) => {
+    const history = lastStep === undefined ? histories(tree) : historyOf(graph, tree, lastStep)
+    const { introduced, retouched } = findIntroduction(trees, history, path, entry)
+    if (introduced === undefined) return { introduced, retouched, source: { kind: 'unknown' } }
+    const read = sourcesOf(introduced)
+    const owners = databases(introduced.after).ownersOf(path)
+    const key = contentKey(trees, tree, entry)
+    const likely = [...owners.map(owner => owner.name), ...packageOfInfo(path)]
+    const wanted = { path, entry, owners, members: await read.membersWith(key, likely), key }
+    const made: Source = { kind: 'made', owners }
+    const source =
+      fromSources(read, wanted, trees) ??
+      fromTreeBefore(introduced, wanted, places) ??
+      fromElsewhere(read, wanted, places) ??
+      made
+    const isFromRoot = source.kind === 'tree' && source.from !== 'before' && source.from.kind === 'root'
+    return { introduced, retouched, source: isFromRoot && (await isWrittenThere(source)) ? made : source }
   }
   return {
-    findings: () => [...findings].sort(),
-    async find(tree, path, entry, lastStep) {
-      const history = lastStep === undefined ? histories(tree) : historyOf(graph, tree, lastStep)
-      const { introduced, retouched } = findIntroduction(trees, history, path, entry)
-      if (introduced === undefined) return { introduced, retouched, source: { kind: 'unknown' } }
-      const wanted = { path, entry, key: contentKey(trees, tree, entry) }
-      const owners = databases(introduced.after)
-      const source = fromSources(await sourcesOf(introduced), wanted, owners, trees) ??
-        fromTreeBefore(introduced, wanted, places) ??
-        fromElsewhere(await sourcesOf(introduced), wanted, owners, places) ?? {
-          kind: 'made',
-          owners: owners.ownersOf(path),
-        }
-      return { introduced, retouched, source }
-    },
+    find,
+    findings: () => [...new Set([...sources.values()].flatMap(read => read.findings))].sort(),
   }
 }
 
@@ -96,6 +108,10 @@ interface Wanted {
   readonly path: BytePath
   readonly entry: TreeEntry
   readonly key: ContentKey
+  /** Packages whose list names the path. */
+  readonly owners: readonly PackageIdentity[]
+  /** Members of the step's archives with the same content. */
+  readonly members: readonly SourceMember[]
 }
 
 function findIntroduction(
@@ -139,13 +155,8 @@ function isSameXattrs(a: Xattrs, b: Xattrs): boolean {
 }
 
 /** The same content where the path agrees as well. */
-function fromSources(
-  sources: StepSources,
-  wanted: Wanted,
-  database: DpkgDatabase,
-  trees: TreeReader,
-): Source | undefined {
-  const member = bestMember(sources, wanted, database, true)
+function fromSources(sources: StepSources, wanted: Wanted, trees: TreeReader): Source | undefined {
+  const member = bestMember(wanted, true)
   if (member !== undefined) return member
   for (const from of sources.trees) {
     for (const path of [wanted.path, unmergedPath(wanted.path)]) {
@@ -172,11 +183,10 @@ function fromTreeBefore(
 function fromElsewhere(
   sources: StepSources,
   wanted: Wanted,
-  database: DpkgDatabase,
   places: (tree: Reference) => ReadonlyMap<ContentKey, readonly BytePath[]>,
 ): Source | undefined {
   if (!isTelling(wanted.entry)) return undefined
-  const member = bestMember(sources, wanted, database, false)
+  const member = bestMember(wanted, false)
   if (member !== undefined) return member
   for (const from of sources.trees) {
     const path = likeliest(places(from.tree).get(wanted.key), wanted.path)
@@ -185,15 +195,9 @@ function fromElsewhere(
   return undefined
 }
 
-function bestMember(
-  sources: StepSources,
-  wanted: Wanted,
-  database: DpkgDatabase,
-  wantsSamePath: boolean,
-): Source | undefined {
-  const owners = new Set(database.ownersOf(wanted.path).map(owner => owner.name))
-  const candidates = sources
-    .membersWith(wanted.key)
+function bestMember(wanted: Wanted, wantsSamePath: boolean): Source | undefined {
+  const owners = new Set(wanted.owners.map(owner => owner.name))
+  const candidates = wanted.members
     .map(found => ({
       found,
       isSamePath: isInstalledAt(found, wanted.path),

@@ -16,7 +16,7 @@ export interface ListedPackage {
   readonly signature: ReleaseSignature & { readonly keyringFrom?: KeyringPlace }
 }
 
-/** Who gave us the key: an input of the step, the tree it ran in, or only the tree it made. */
+/** Who gave us the key: an input of a step, the tree that the step ran in, or only the tree it made. */
 export type KeyringPlace = 'input' | 'root tree' | 'output tree'
 
 export interface ReleaseChains {
@@ -33,9 +33,18 @@ export function releaseChains(
   digestOf: PlainDigests,
 ): ReleaseChains {
   const findings = new Set<string>()
+  let keyrings: readonly Keyring[] | undefined
+  const world: World = {
+    store,
+    trees,
+    readers,
+    digestOf,
+    findings,
+    sourceKeyrings: () => (keyrings ??= sourceKeyrings(store, graph, trees)),
+  }
   const lists = new Map<Reference, Promise<ReadonlyMap<string, ListedPackage>>>()
   const listsOf = (step: GraphStep): Promise<ReadonlyMap<string, ListedPackage>> => {
-    const reading = lists.get(step.ref) ?? readLists({ store, trees, readers, digestOf, findings }, step)
+    const reading = lists.get(step.ref) ?? readLists(world, step)
     lists.set(step.ref, reading)
     return reading
   }
@@ -59,11 +68,14 @@ interface World {
   readonly readers: ArchiveReaders
   readonly digestOf: PlainDigests
   readonly findings: Set<string>
+  readonly sourceKeyrings: () => readonly Keyring[]
 }
 
 /** Larger than any known: trixie's own has 150 KB, its Packages files 60 MB. */
 const MAX_RELEASE_BYTES = 16 * 1024 * 1024
 const MAX_KEYRING_BYTES = 4 * 1024 * 1024
+/** A checkout holds a few; a hostile tree may be full of them. */
+const MAX_SOURCE_KEYRINGS = 64
 
 /** Everything that the signed releases among a step's inputs vouch for, of what the step had: by digest of the package. */
 async function readLists(world: World, step: GraphStep): Promise<ReadonlyMap<string, ListedPackage>> {
@@ -139,16 +151,39 @@ const KEYRING_NAME = /^(?!.*removed-keys).*\.(gpg|pgp|asc)$/
 
 /** Most independent first: a keyring that came with the packages it vouches for proves the least. */
 function* keyringsOf(world: World, step: GraphStep): Iterable<[KeyringPlace, readonly Keyring[]]> {
-  const { store } = world
-  const files = step.inputs
-    .filter(isNamed)
-    .filter(input => KEYRING_NAME.test(input.name) && input.role !== 'download' && store.has(input.ref))
-  yield ['input', files.map(input => ({ path: input.name, bytes: store.read(input.ref, MAX_KEYRING_BYTES) }))]
+  yield ['input', [...inputKeyrings(world, step), ...world.sourceKeyrings()]]
   const root = step.details?.environment.rootRef
   const before = step.inputs.filter(input => input.role === 'tree').map(input => input.ref)
   yield ['root tree', [...(root === undefined ? [] : [root]), ...before].flatMap(tree => keyringsIn(world, tree))]
   const made = step.outputs.filter(output => output.role === 'tree').map(output => output.ref)
   yield ['output tree', made.flatMap(tree => keyringsIn(world, tree))]
+}
+
+function inputKeyrings({ store }: World, step: GraphStep): readonly Keyring[] {
+  return step.inputs
+    .filter(isNamed)
+    .filter(input => KEYRING_NAME.test(input.name) && input.role !== 'download' && store.has(input.ref))
+    .map(input => ({ path: input.name, bytes: store.read(input.ref, MAX_KEYRING_BYTES) }))
+}
+
+/** Keyrings in trees that no step made: those of the checkout that the image was built from. */
+function sourceKeyrings(store: StoreReader, graph: Graph, trees: TreeReader): readonly Keyring[] {
+  const sources = new Map<Reference, string>()
+  for (const { inputs } of graph.steps.values()) {
+    for (const { ref, role, name = '' } of inputs) {
+      if (role === 'tree' && graph.producersOf(ref).length === 0 && store.has(ref)) sources.set(ref, name)
+    }
+  }
+  const found = new Map<Reference, Keyring>()
+  for (const [tree, name] of sources) {
+    for (const { path, entry } of trees.walk(tree)) {
+      const ref = KEYRING_NAME.test(path) ? trees.contentOf(tree, entry) : undefined
+      if (ref === undefined || found.has(ref) || !store.has(ref)) continue
+      if (found.size === MAX_SOURCE_KEYRINGS) return [...found.values()]
+      found.set(ref, { path: `${name}${showPath(path)}`, bytes: store.read(ref, MAX_KEYRING_BYTES) })
+    }
+  }
+  return [...found.values()]
 }
 
 function keyringsIn({ store, trees }: World, tree: Reference): Keyring[] {

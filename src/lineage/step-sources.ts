@@ -8,11 +8,15 @@ import type { TreeReader } from './tree-reader.ts'
 
 /** What a step could have taken a file from, indexed by content: the members of its archives, its files, its trees. */
 export interface StepSources {
-  membersWith(key: ContentKey): readonly SourceMember[]
+  /**
+   * Members of the step's archives with this content. Archives of the packages named are opened first, and the others
+   * only when those do not have it: one question then opens one package and not a hundred.
+   */
+  membersWith(key: ContentKey, likelyPackages: readonly string[]): Promise<readonly SourceMember[]>
   filesWith(key: ContentKey): readonly NamedInput[]
   /** Input trees other than the one that the step changed, overlays first, then the tree it ran in. */
   readonly trees: readonly SourceTree[]
-  /** Archives that could not be read, with the reason. */
+  /** What could not be read, with the reason. */
   readonly findings: readonly string[]
 }
 
@@ -65,35 +69,49 @@ function linkKey(target: string): string {
 /** Inputs that can hold an archive; trees and receipts cannot. */
 const ARCHIVE_ROLES: ReadonlySet<string> = new Set(['download', 'package', 'file', 'binary'])
 
-export async function readStepSources(
-  store: StoreReader,
-  made: TreeStep,
-  readers: ArchiveReaders,
-): Promise<StepSources> {
-  const { step, before } = made
-  const members = new Map<ContentKey, SourceMember[]>()
+export function stepSources(store: StoreReader, made: TreeStep, readers: ArchiveReaders): StepSources {
+  const inputs = made.step.inputs.filter(isNamed)
   const files = new Map<ContentKey, NamedInput[]>()
+  for (const input of inputs.filter(isFile)) append(files, fileKey(input.ref), input)
   const findings: string[] = []
-  for (const input of step.inputs) {
-    if (!isNamed(input) || input.role === 'tree' || input.role === 'overlay' || input.role === 'receipt') continue
-    append(files, fileKey(input.ref), input)
-    if (!ARCHIVE_ROLES.has(input.role ?? '')) continue
+  const trees = treesOf(made.step, made.before)
+  for (const { name, tree } of trees) {
+    if (!store.has(tree)) findings.push(`tree ${name} ${tree}: not in ${store.location}`)
+  }
+  const members = new Map<ContentKey, SourceMember[]>()
+  const closed = new Set(inputs.filter(input => isFile(input) && ARCHIVE_ROLES.has(input.role ?? '')))
+  const open = async (input: NamedInput): Promise<void> => {
+    if (!closed.delete(input)) return
     const archive = await openOrFind(readers, input, findings)
     for (const member of archive?.members ?? []) {
       const key = member.ref ?? (member.target === undefined ? undefined : linkKey(member.target))
       if (archive !== undefined && key !== undefined) append(members, key as ContentKey, { input, archive, member })
     }
   }
-  const trees = treesOf(step, before)
-  for (const tree of trees) {
-    if (!store.has(tree.tree)) findings.push(`tree ${tree.name} ${tree.tree}: not in ${store.location}`)
-  }
   return {
-    membersWith: key => members.get(key) ?? [],
+    async membersWith(key, likelyPackages) {
+      const likely = [...closed].filter(input => likelyPackages.some(name => isPackageFile(input.name, name)))
+      for (const input of likely) await open(input)
+      const found = (members.get(key) ?? []).filter(
+        ({ archive }) => archive.package !== undefined && likelyPackages.includes(archive.package.name),
+      )
+      if (found.length > 0) return found
+      for (const input of [...closed]) await open(input)
+      return members.get(key) ?? []
+    },
     filesWith: key => files.get(key) ?? [],
-    trees: trees.filter(tree => store.has(tree.tree)),
+    trees: trees.filter(({ tree }) => store.has(tree)),
     findings,
   }
+}
+
+function isFile({ role }: GraphInput): boolean {
+  return role !== 'tree' && role !== 'overlay' && role !== 'receipt'
+}
+
+/** `…/openssl_3.5.7-1_amd64.deb` is a file of package `openssl`. */
+function isPackageFile(name: string, packageName: string): boolean {
+  return name.slice(name.lastIndexOf('/') + 1).startsWith(`${packageName}_`)
 }
 
 async function openOrFind(

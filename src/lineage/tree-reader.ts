@@ -44,7 +44,7 @@ const MAX_LINKS = 40
 const MAX_TARGET_BYTES = 4096
 /** Folders nest no deeper than PATH_MAX allows (4096 bytes, two for each level). */
 const MAX_DEPTH = 2048
-const CACHED_ENTRIES = 200_000
+const CACHED_ENTRIES = 60_000
 /** Trees share folders: a few kilobytes can name more paths than there are atoms, so a walk is counted. */
 const MAX_WALKED = 10_000_000
 

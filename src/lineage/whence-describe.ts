@@ -5,7 +5,7 @@ import type { Graph, GraphStep } from './graph.ts'
 import type { Origin, Source } from './origin.ts'
 import type { PlainDigests } from './plain-digests.ts'
 import type { ReleaseChains } from './release-chain.ts'
-import { runViews } from './run-view.ts'
+import type { RunView } from './run-view.ts'
 import { commandLine, stepName } from './step-name.ts'
 import type { NamedInput } from './step-sources.ts'
 import type { TreeStep } from './tree-history.ts'
@@ -18,6 +18,7 @@ export interface ChainWorld {
   readonly graph: Graph
   readonly releases: ReleaseChains
   readonly digestOf: PlainDigests
+  readonly runsOf: (receipt: Reference) => readonly RunView[]
 }
 
 export function subjectLinks(subject: WhenceSubject, path: BytePath): readonly WhenceLink[] {
@@ -68,7 +69,7 @@ function stepLink(world: ChainWorld, step: GraphStep, alternatives: number, proo
     network: details?.environment.network ?? '',
     ...(details?.environment.rootRef === undefined ? {} : { root: details.environment.rootRef }),
     alternatives,
-    runs: runViews(world.store, world.graph, step.ref),
+    runs: world.runsOf(step.ref),
     proof,
   }
 }

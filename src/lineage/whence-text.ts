@@ -105,7 +105,7 @@ export function describeLink(link: WhenceLink): readonly string[] {
 }
 
 const KEYRING_PLACES = {
-  input: 'an input of the step',
+  input: 'an input of the build',
   'root tree': 'in the tree that the step started from',
   'output tree': 'in the very tree that it vouches for',
 } as const
@@ -121,9 +121,10 @@ function runLine(run: RunView): string {
   return parts.join(' ')
 }
 
-function groupText(group: InputGroup): string {
-  const more = group.count - group.names.length
-  return `${group.count} ${group.role}: ${group.names.join(', ')}${more > 0 ? `, and ${more} more` : ''}`
+/** Names where they are few: a hundred URLs say less than their number. */
+function groupText({ role, count, names }: InputGroup): string {
+  const many = `${count.toLocaleString('en-US')} ${role}${count === 1 ? '' : 's'}`
+  return count <= names.length ? `${many} ${names.join(', ')}` : many
 }
 
 function digest(sha256: string | undefined): string {

@@ -1,11 +1,13 @@
 import { isAslError, type Reference, type Sha256 } from '../core/mod.ts'
 import type { StoreReader } from '../store/mod.ts'
 import type { ArchiveReaders } from './archive.ts'
+import { cachedArchives } from './archive-cache.ts'
 import { type BytePath, isUtf8Path, showBytes, showPath } from './byte-path.ts'
 import { buildGraph, type Graph } from './graph.ts'
 import { originFinder } from './origin.ts'
 import { plainDigests } from './plain-digests.ts'
 import { releaseChains } from './release-chain.ts'
+import { runViews } from './run-view.ts'
 import { type ResolvedPath, type TreeReader, treeReader } from './tree-reader.ts'
 import { copyLink, isOutside, sourceLinks, stepLinks, subjectLinks, unknownLink } from './whence-describe.ts'
 import type { Whence, WhenceFile, WhenceLink } from './whence-link.ts'
@@ -33,14 +35,15 @@ const MAX_COPIES = 16
 export function whenceAsker(
   store: StoreReader,
   subject: WhenceSubject,
-  readers: ArchiveReaders,
+  given: ArchiveReaders,
   graph: Graph = buildGraph(store),
 ): WhenceAsker {
+  const readers = cachedArchives(given)
   const trees = treeReader(store)
   const digestOf = plainDigests(store)
   const origins = originFinder(store, graph, trees, readers)
   const releases = releaseChains(store, graph, trees, readers, digestOf)
-  const world = { store, graph, releases, digestOf }
+  const world = { store, graph, releases, digestOf, runsOf: runViews(store, graph) }
 
   const chainOf = async ({ path, entry }: ResolvedPath): Promise<readonly WhenceLink[]> => {
     const links = [...subjectLinks(subject, path)]

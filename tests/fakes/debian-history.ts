@@ -89,7 +89,7 @@ export async function debianHistory(options: DebianHistoryOptions = {}): Promise
 
   const configured: Files = { ...base, 'etc/issue': issue, 'etc/ssl/copy.cnf': base['etc/ssl/openssl.cnf'] ?? '' }
   const configure = step({
-    command: ['/bin/sh', '-c', 'set -e\nprintf "Authority host" > /etc/issue'],
+    command: ['/bin/sh', '-c', 'printf "Authority host" > /etc/issue'],
     root: tree(base),
     roots: { root: '/' },
     inputs: [

@@ -14,6 +14,7 @@ import {
   type Sha256,
   stepKey,
 } from '../../core/mod.ts'
+import { HEADERS_INPUT_NAME } from '../network/recorded-inputs.ts'
 
 /**
  * A hermetic step: `tree + command + environment → tree`. Its root is a tree of the store, its inputs lie under
@@ -59,21 +60,19 @@ export function declaredKey(parts: {
   readonly environment: Environment
   readonly inputs: readonly InputEntry[]
 }): Sha256 {
+  const isOpen = parts.environment.network !== 'none'
+  const declared = isOpen ? parts.inputs.filter(entry => !isDiscovered(entry)) : parts.inputs
   return stepKey({
     functionRef: COMMAND.referenceOf(parts.command),
-    inputManifestRef: INPUT_MANIFEST.referenceOf({ entries: declaredInputs(parts.inputs) }),
+    inputManifestRef: INPUT_MANIFEST.referenceOf({ entries: declared }),
     environmentRef: ENVIRONMENT.referenceOf(parts.environment),
     evaluatorId: EVALUATOR_ID,
   })
 }
 
-/** Downloads that the step itself asked for carry a URL; a download that was declared lies under a plain name. */
-export function isDiscovered(entry: InputEntry): boolean {
-  return entry.role === 'download' && entry.name.includes('://')
-}
-
-function declaredInputs(inputs: readonly InputEntry[]): readonly InputEntry[] {
-  return inputs.filter(entry => !isDiscovered(entry))
+/** What a step with a network was given while it ran, and nobody knew before: responses, and the headers it was shown. */
+function isDiscovered(entry: InputEntry): boolean {
+  return entry.role === 'download' || entry.name === HEADERS_INPUT_NAME
 }
 
 /** @throws AslError CAPTURE_OUTPUT_MISSING */
