@@ -48,7 +48,13 @@ export async function probeIdRanges(place: ProbePlace): Promise<Finding> {
   }
   const problem = await trying(['unshare', '--user', '--map-auto', '--map-root-user', '--mount', 'true'])
   if (problem === undefined) return { name, state: 'ok', found: `${fewest}, and they map`, neededFor: ['user-mode'] }
-  return { name, state: 'missing', found: problem, remedy: 'newuidmap must be setuid root, outside of a container that forbids new privileges', neededFor: ['user-mode'] }
+  return {
+    name,
+    state: 'missing',
+    found: problem,
+    remedy: 'newuidmap must be setuid root, outside of a container that forbids new privileges',
+    neededFor: ['user-mode'],
+  }
 }
 
 /** Sums the ranges of subuid(5) or subgid(5) text that belong to a user, named or numbered. */
