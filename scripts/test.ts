@@ -93,7 +93,7 @@ async function runChecks(): Promise<ClassResult> {
 
 async function runClass(testClass: TestClass, files: readonly string[]): Promise<ClassResult> {
   const startedMs = performance.now()
-  const leftMs = (): number => testClass.limitMs - (performance.now() - startedMs)
+  const leftMs = (): number => Math.min(testClass.fileLimitMs, testClass.limitMs - (performance.now() - startedMs))
   const lanes = Math.min(testClass.filesAtOnce, availableParallelism())
   say(['', `${testClass.name}: ${files.length} file${files.length === 1 ? '' : 's'}`])
   const queue = [...files]

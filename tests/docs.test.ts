@@ -11,6 +11,12 @@ const TARGETS = new Set(
   [...readFileSync(join(ROOT, 'Makefile'), 'utf8').matchAll(/^([a-z][a-z-]*):/gm)].map(match => match[1] as string),
 )
 
+const DEPENDENCY_KINDS = ['dependencies', 'optionalDependencies', 'devDependencies'] as const
+type LockEntry = Readonly<Partial<Record<(typeof DEPENDENCY_KINDS)[number], Readonly<Record<string, string>>>>>
+const lock = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+  readonly packages: Readonly<Record<string, LockEntry>>
+}
+
 /** What is wrong with a documented command line; empty when it could be typed. */
 async function findingsOf(command: string): Promise<readonly string[]> {
   const make = /^(?:sudo )?make\s+(\S+)/.exec(command)?.[1]
@@ -96,20 +102,27 @@ test('every relative link of a document leads to a file', () => {
   assert.deepEqual(findings, [])
 })
 
-test('docs/dependencies.md has each dependency with its version, and no other', () => {
-  const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Readonly<
-    Record<string, Readonly<Record<string, string>>>
-  >
-  const wanted = ['dependencies', 'optionalDependencies', 'devDependencies'].flatMap(kind =>
-    Object.entries(manifest[kind] ?? {}).map(([name, version]) => `${name} ${version}`),
+test('docs/dependencies.md has each dependency with its version and what comes with it, and no other', () => {
+  const wanted = DEPENDENCY_KINDS.flatMap(kind =>
+    Object.entries(lock.packages['']?.[kind] ?? {}).map(([name, version]) => `${name} ${version}: ${transitive(name)}`),
   )
   const page = readFileSync(join(ROOT, 'docs', 'dependencies.md'), 'utf8').split('\n## ')[0] as string
-  const rows = [...page.matchAll(/^\| ([@a-z][^|]*) \| (\d[^|]*) \|/gm)]
-  const listed = rows.flatMap(([, names = '', version = '']) =>
-    names.split(', ').map(name => `${name} ${version.trim()}`),
+  const rows = [...page.matchAll(/^\| ([@a-z][^|]*) \| (\d[^|]*) \| [^|]* \| (\d+) \|/gm)]
+  const listed = rows.flatMap(([, names = '', version = '', count = '']) =>
+    names.split(', ').map(name => `${name} ${version}: ${count}`),
   )
   assert.deepEqual(listed.sort(), wanted.sort())
 })
+
+/** How many packages come with one, not counting those that are there for other platforms. */
+function transitive(name: string, seen: Set<string> = new Set([name])): number {
+  for (const next of Object.keys(lock.packages[`node_modules/${name}`]?.dependencies ?? {})) {
+    if (seen.has(next)) continue
+    seen.add(next)
+    transitive(next, seen)
+  }
+  return seen.size - 1
+}
 
 test('no committed file names an archive or registry host', () => {
   // Spelled in parts, so that this file does not find itself.

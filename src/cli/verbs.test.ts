@@ -36,7 +36,7 @@ test('names in the tables have the form that parsing and completion lean on', ()
       for (const choice of choices) assert.match(choice, /^[a-z0-9-]+$/)
     }
     for (const { flags, choices = [] } of verb.options ?? []) {
-      assert.match(flags, /^--[a-z][a-z0-9-]*( [A-Z][A-Z0-9:=-]*)?$/, verb.name)
+      assert.match(flags, /^--[a-z][a-z0-9-]*( [A-Z][A-Z0-9:=[\]-]*)?$/, verb.name)
       for (const choice of choices) assert.match(choice, /^[a-z0-9-]+$/)
     }
     const flags = (verb.options ?? []).map(option => option.flags.split(' ')[0])

@@ -51,18 +51,11 @@ export const HOST_TOOLS: readonly HostTool[] = [
     minimum: '2.38',
   },
   {
-    name: 'cp',
+    name: 'git',
     neededFor: ['build'],
-    why: 'copies trees with all that belongs to them',
-    packages: { debian: 'coreutils', fedora: 'coreutils' },
+    why: 'tells which files of the project enter an image',
+    packages: { debian: 'git', fedora: 'git-core' },
     versionArgs: VERSION,
-  },
-  {
-    name: 'ip',
-    neededFor: ['build'],
-    why: 'brings up the loopback of a step',
-    packages: { debian: 'iproute2', fedora: 'iproute' },
-    versionArgs: ['-V'],
   },
   {
     name: 'bwrap',

@@ -4,6 +4,9 @@ import { AslError, messageOf } from '../core/mod.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { killTree } from './process-tree.ts'
 
+/** For callers that talk to a program while it runs. */
+export type { ChildProcess }
+
 export interface RunOptions {
   /** The whole environment of the program; nothing is inherited. */
   readonly env: Readonly<Record<string, string>>

@@ -1,8 +1,7 @@
-import type { ChildProcess } from 'node:child_process'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { AslError } from '../../core/mod.ts'
-import { findTool, type RunResult, run, runTool, TOOL_ENV } from '../../sys/mod.ts'
+import { type ChildProcess, findTool, type RunResult, run, runTool, TOOL_ENV } from '../../sys/mod.ts'
 import { isInitialUserNamespace } from './namespace.ts'
 import { INPUT_PATH, OUTPUT_PATH, WORK_PATH } from './step.ts'
 

@@ -6,6 +6,8 @@
 export { captureCommand } from './capture-command.ts'
 export { captureFile, type FileClass } from './capture-file.ts'
 export type { CaptureHost, CaptureRequest } from './capture-request.ts'
+export { whyNoFanotify } from './fanotify-observer.ts'
 export type { Finding } from './findings.ts'
 export type { Observer } from './observation.ts'
 export type { CaptureResult } from './record-capture.ts'
+export { whyNoStrace } from './strace-observer.ts'

@@ -4,19 +4,17 @@ import { dirname } from 'node:path'
 import { AslError } from '../../core/mod.ts'
 import {
   type Distribution,
-  type Finding,
+  type HostFinding,
   type HostToolState,
   hostDistribution,
   hostToolsFor,
   installLine,
   type ProbePlace,
-  probeHost,
   probeHostTool,
   TOOL_USES,
   type ToolUse,
   thisMachine,
 } from '../../sys/mod.ts'
-import { probeNodePin } from '../node-pin.ts'
 import { tableLines } from '../table.ts'
 import { JSON_OPTION, STORE_OPTION, type Verb } from '../verb.ts'
 
@@ -60,12 +58,11 @@ export const verb: Verb = {
     const shown = given.length === 0 ? TOOL_USES : wanted
     const tools = await probeTools(shown)
     // Loaded late: make setup asks for packages alone, and must be quick.
-    const [{ storePathOf }, { probeMirrors }] = await Promise.all([
+    const [{ storePathOf }, { hostFindings }] = await Promise.all([
       import('../settings.ts'),
-      import('../mirror-finding.ts'),
+      import('../findings/all.ts'),
     ])
-    const place = placeOf(existingFolder(storePathOf(context, input)), uid, userName)
-    const findings = [probeNodePin(context), ...(await probeHost(place)), await probeMirrors(context)]
+    const findings = await hostFindings(context, placeOf(existingFolder(storePathOf(context, input)), uid, userName))
     const diagnosis: Diagnosis = { distribution, userName, wanted, findings, tools }
     if (input.flag('json')) context.print(JSON.stringify(viewOf(diagnosis)))
     else for (const line of linesOf(diagnosis)) context.print(line)
@@ -78,7 +75,7 @@ interface Diagnosis {
   readonly userName: string
   /** What must work for the exit status 0. */
   readonly wanted: readonly ToolUse[]
-  readonly findings: readonly Finding[]
+  readonly findings: readonly HostFinding[]
   readonly tools: readonly HostToolState[]
 }
 

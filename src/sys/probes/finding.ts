@@ -1,7 +1,7 @@
 import type { ToolUse } from '../host-tools.ts'
 
 /** One answer about the host. */
-export interface Finding {
+export interface HostFinding {
   /** What was asked: `user namespaces`. */
   readonly name: string
   /** `degraded` still works, slower or with less; `missing` stops what is in `neededFor`. */

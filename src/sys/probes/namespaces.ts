@@ -5,14 +5,14 @@ import { isAslError } from '../../core/mod.ts'
 import { tryReadFile, withTempFolder } from '../files.ts'
 import { type RunResult, run } from '../run.ts'
 import { TOOL_ENV } from '../tools.ts'
-import type { Finding, ProbePlace } from './finding.ts'
+import type { HostFinding, ProbePlace } from './finding.ts'
 
 const PROBE_LIMIT_MS = 15_000
 /** A step's root holds files of many owners: Debian's own ids reach to 65534. */
 const IDS_WANTED = 65_536
 
 /** Can this user make a user namespace? Root does without. */
-export async function probeUserNamespaces(place: ProbePlace): Promise<Finding> {
+export async function probeUserNamespaces(place: ProbePlace): Promise<HostFinding> {
   const name = 'user namespaces'
   if (place.uid === 0) return { name, state: 'ok', found: 'not needed: you are root', neededFor: [] }
   const problem = await trying(['unshare', '--user', '--map-root-user', '--mount', 'true'])
@@ -34,7 +34,7 @@ export function namespaceRemedy(read: (path: string) => string | undefined): str
 }
 
 /** Has this user a range of further ids, and can it be mapped? */
-export async function probeIdRanges(place: ProbePlace): Promise<Finding> {
+export async function probeIdRanges(place: ProbePlace): Promise<HostFinding> {
   const name = 'subordinate ids'
   if (place.uid === 0) return { name, state: 'ok', found: 'not needed: you are root', neededFor: [] }
   const counts = ['/etc/subuid', '/etc/subgid'].map(path =>
@@ -48,7 +48,13 @@ export async function probeIdRanges(place: ProbePlace): Promise<Finding> {
   }
   const problem = await trying(['unshare', '--user', '--map-auto', '--map-root-user', '--mount', 'true'])
   if (problem === undefined) return { name, state: 'ok', found: `${fewest}, and they map`, neededFor: ['user-mode'] }
-  return { name, state: 'missing', found: problem, remedy: 'see the lines above', neededFor: ['user-mode'] }
+  return {
+    name,
+    state: 'missing',
+    found: problem,
+    remedy: 'newuidmap must be setuid root, outside of a container that forbids new privileges',
+    neededFor: ['user-mode'],
+  }
 }
 
 /** Sums the ranges of subuid(5) or subgid(5) text that belong to a user, named or numbered. */
@@ -63,7 +69,7 @@ export function countSubordinateIds(text: string, { uid, userName }: Pick<ProbeP
 }
 
 /** Mounts a small overlay where the store is, with the options that a step uses. */
-export async function probeOverlay(place: ProbePlace): Promise<Finding> {
+export async function probeOverlay(place: ProbePlace): Promise<HostFinding> {
   const name = 'overlayfs'
   const isRoot = place.uid === 0
   const options = isRoot ? 'index=on,metacopy=off,redirect_dir=off,volatile' : 'userxattr,volatile'

@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Finding } from '../sys/mod.ts'
-import type { Context } from './verb.ts'
+import type { HostFinding } from '../../sys/mod.ts'
+import type { Context } from '../verb.ts'
 
 /** Is this the Node that package.json pins for the machine? Its bytes go into images, so another one is another image. */
-export function probeNodePin(context: Pick<Context, 'projectRoot'>, running: string = process.versions.node): Finding {
+export function probeNodePin(
+  context: Pick<Context, 'projectRoot'>,
+  running: string = process.versions.node,
+): HostFinding {
   const name = 'Node'
   const manifest = JSON.parse(readFileSync(join(context.projectRoot, 'package.json'), 'utf8')) as {
     readonly optionalDependencies?: Readonly<Record<string, string>>
