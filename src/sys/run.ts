@@ -10,9 +10,12 @@ export interface RunOptions {
   readonly cwd?: string
   /** Bytes for standard input; absent means an empty one. A number is a file descriptor. */
   readonly stdin?: Uint8Array | number
-  /** Where standard output and error go: kept in memory (the default), shown to the user, or a file descriptor. */
-  readonly stdout?: 'capture' | 'inherit' | number
-  readonly stderr?: 'capture' | 'inherit' | number
+  /**
+   * Where standard output and error go: kept in memory (the default), shown to the user, a file descriptor, or handed
+   * over as they come and not kept.
+   */
+  readonly stdout?: 'capture' | 'inherit' | number | ((chunk: Buffer) => void)
+  readonly stderr?: 'capture' | 'inherit' | number | ((chunk: Buffer) => void)
   /** Further pipes, passed on as descriptors 3, 4, …; `onStart` talks through `child.stdio`. */
   readonly extraPipes?: number
   /** Opens Node's message channel, for a child that is a Node program too; `onStart` talks through it. */
@@ -58,13 +61,13 @@ export async function run(argv: readonly string[], options: RunOptions): Promise
     detached: options.isGroup === true, // setsid(2): the child leads a new group
     stdio: [
       typeof stdin === 'number' ? stdin : stdin === undefined ? 'ignore' : 'pipe',
-      stdout === 'capture' ? 'pipe' : stdout,
-      stderr === 'capture' ? 'pipe' : stderr,
+      stdout === 'capture' || typeof stdout === 'function' ? 'pipe' : stdout,
+      stderr === 'capture' || typeof stderr === 'function' ? 'pipe' : stderr,
       ...Array<'pipe'>(options.extraPipes ?? 0).fill('pipe'),
       ...(options.hasMessageChannel === true ? (['ipc'] as const) : []),
     ],
   })
-  const kept = { stdout: collect(child.stdout), stderr: collect(child.stderr) }
+  const kept = { stdout: collect(child.stdout, stdout), stderr: collect(child.stderr, stderr) }
   let isTimedOut = false
   const kill = (): void => {
     if (options.isGroup === true && child.pid !== undefined) killTree(child.pid)
@@ -136,10 +139,11 @@ export function shellStatus(result: Pick<RunResult, 'exitCode' | 'signal'>): num
   return result.exitCode ?? 1
 }
 
-function collect(stream: NodeJS.ReadableStream | null): Buffer[] {
+function collect(stream: NodeJS.ReadableStream | null, sink: unknown): Buffer[] {
   const kept: Buffer[] = []
   let size = 0
   stream?.on('data', (chunk: Buffer) => {
+    if (typeof sink === 'function') return sink(chunk)
     size += chunk.length
     if (size <= CAPTURE_LIMIT_BYTES) kept.push(chunk)
   })
