@@ -1,9 +1,10 @@
-import { readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { readSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { isAslError, messageOf } from '../../core/mod.ts'
 import { checkCall, openEventFd, type RunResult, run, systemCall } from '../../sys/mod.ts'
+import { startOfRun } from './start-of-run.ts'
 import { setState, type WatchThread } from './watch-loop.ts'
 import { WATCH_STATE, type WatchNews, type WatchOrder, type WatchRequest } from './watch-protocol.ts'
 
@@ -45,7 +46,7 @@ async function watchCommand(): Promise<WatchNews> {
   enterOwnMountNamespace()
   setState(shared.state, WATCH_STATE.unshared)
   await reaches(WATCH_STATE.marked)
-  shared.start[0] = startOfRun()
+  shared.start[0] = startOfRun(`${order.resultPath}.start`)
   const ended = await Promise.race([runCommand(), broken])
   writeSync(shared.overFd, Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]))
   await reaches(WATCH_STATE.written)
@@ -65,20 +66,6 @@ function enterOwnMountNamespace(): void {
   const MS_SLAVE = 0x80000
   checkCall('unshare', systemCall('unshare')(CLONE_NEWNS))
   checkCall('mount', systemCall('mount')(null, '/', null, MS_REC | MS_SLAVE, null))
-}
-
-/** Waits for the clock of the file systems to tick: what is made from now on is younger than what was there. */
-function startOfRun(): bigint {
-  const path = `${order.resultPath}.start`
-  const stamp = (): bigint => {
-    writeFileSync(path, '', { mode: 0o600 })
-    return statSync(path, { bigint: true }).ctimeNs
-  }
-  const first = stamp()
-  let now = first
-  while (now <= first) now = stamp()
-  rmSync(path)
-  return now
 }
 
 async function runCommand(): Promise<WatchNews> {
