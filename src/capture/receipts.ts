@@ -20,6 +20,7 @@ import {
   type Receipt,
   type Reference,
   type RunLimits,
+  type Sha256,
   type StepRecord,
   sha256,
   sha256Bytes,
@@ -73,10 +74,16 @@ export interface RunRecord {
   readonly fingerprint: Fingerprint
   readonly limits: RunLimits
   readonly determinismLevel: number
-  readonly stdout: Buffer
-  readonly stderr: Buffer
+  readonly stdout: Buffer | StoredLog
+  readonly stderr: Buffer | StoredLog
   /** Becomes the `asl.run-details` log: argv, cwd, host, user, trace and its completeness. */
   readonly details: Readonly<Record<string, Json | undefined>>
+}
+
+/** A log that is in the batch already, because it was too large to be held in memory. */
+export interface StoredLog {
+  readonly ref: Reference
+  readonly sha256: Sha256
 }
 
 /**
@@ -84,13 +91,24 @@ export interface RunRecord {
  * @returns the reference of the run half
  */
 export function putRun(writer: StoreWriter, receiptRef: Reference, receipt: Receipt, run: RunRecord): Reference {
+  const half = runHalf(writer, receipt, run)
+  const runRef = writer.put(encodeReceipt(half), TAG_RECEIPT)
+  const edge: Edge = { type: EDGE_TYPES.RUN_OF, from: [runRef], to: [receiptRef], payload: runRef }
+  writer.put(encodeEdge(edge), TAG_EDGE)
+  return runRef
+}
+
+/** Puts what the run half names. @returns the half itself */
+export function runHalf(writer: StoreWriter, receipt: Receipt, run: RunRecord): Receipt {
   const details = encodeJson(run.details)
+  const stored = (log: Buffer | StoredLog): StoredLog =>
+    Buffer.isBuffer(log) ? { ref: writer.put(log), sha256: sha256(log) } : log
   const logs = [
-    { kind: LOG_KINDS.stdout, ref: writer.put(run.stdout), sha256: sha256(run.stdout) },
-    { kind: LOG_KINDS.stderr, ref: writer.put(run.stderr), sha256: sha256(run.stderr) },
+    { kind: LOG_KINDS.stdout, ...stored(run.stdout) },
+    { kind: LOG_KINDS.stderr, ...stored(run.stderr) },
     { kind: LOG_KINDS['run-details'], ref: writer.put(details, KINDS['asl.run-details']), sha256: sha256(details) },
   ]
-  const half: Receipt = {
+  return {
     ...receipt,
     startedAt: run.startedAt,
     completedAt: run.completedAt,
@@ -102,8 +120,4 @@ export function putRun(writer: StoreWriter, receiptRef: Reference, receipt: Rece
       determinism: { level: run.determinismLevel, seed: Buffer.alloc(0) },
     },
   }
-  const runRef = writer.put(encodeReceipt(half), TAG_RECEIPT)
-  const edge: Edge = { type: EDGE_TYPES.RUN_OF, from: [runRef], to: [receiptRef], payload: runRef }
-  writer.put(encodeEdge(edge), TAG_EDGE)
-  return runRef
 }

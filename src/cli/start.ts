@@ -42,6 +42,7 @@ function contextOfProcess(projectRoot: string): Context {
     signal: abort.signal,
     print: line => void process.stdout.write(`${line}\n`),
     write: bytes => void process.stdout.write(bytes),
+    writeError: bytes => void process.stderr.write(bytes),
     say: line => void process.stderr.write(`${line}\n`),
     ...(process.stderr.isTTY === true && process.env.TERM !== 'dumb' ? { screen: standardError() } : {}),
   }

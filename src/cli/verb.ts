@@ -67,6 +67,8 @@ export interface Context {
   write(bytes: Uint8Array): void
   /** Talk: standard error, one line. */
   say(line: string): void
+  /** Bytes for standard error, unchanged: what a captured program prints there. */
+  writeError?(bytes: Uint8Array): void
   /** Standard error as a terminal, for moving lines; absent when it is none. */
   readonly screen?: Screen
 }

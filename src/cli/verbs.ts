@@ -23,6 +23,16 @@ export const VERBS: VerbTable = {
     summary: 'tell what a history holds, and verify it',
     load: async () => (await import('./verbs/history.ts')).verb,
   },
+  boot: {
+    group: 'Build',
+    summary: 'boot an image in QEMU, or test that it boots',
+    load: async () => (await import('./verbs/boot.ts')).verb,
+  },
+  capture: {
+    group: 'Capture',
+    summary: 'run a command in place, and write a receipt of what it read and made',
+    load: async () => (await import('./verbs/capture.ts')).verb,
+  },
   doctor: {
     group: 'Host',
     summary: 'tell what this host offers, what is missing, and how to get it',

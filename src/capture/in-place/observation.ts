@@ -16,6 +16,7 @@ export type Reason =
   | 'old-content-lost'
   | 'unreadable'
   | 'folder-unknown'
+  | 'hard-link-elsewhere'
 
 /** What was seen of one command, before anything is stored. */
 export interface Observation {
