@@ -1,14 +1,9 @@
-import { join, resolve } from 'node:path'
 import { AslError } from '../core/mod.ts'
 import { parseMirror, tryHostMirror } from '../image/mod.ts'
 import { findTool, runTool, TOOL_ENV } from '../sys/mod.ts'
-import type { Context, VerbInput } from './verb.ts'
+import type { Context } from './verb.ts'
 
-/** `--store`, else `$ASL_STORE`, else `.asl/store` in the project. */
-export function storePathOf(context: Context, input: VerbInput): string {
-  const given = input.tryText('store') ?? context.env.ASL_STORE
-  return given === undefined ? join(context.projectRoot, '.asl', 'store') : resolve(context.cwd, given)
-}
+export { storePathOf } from './store-path.ts'
 
 /**
  * The mirrors that a build fetches from: `$ASL_DEBIAN_MIRROR` or `$DEBIAN_MIRROR`, else this host's apt configuration;
