@@ -4,7 +4,7 @@ import { AslError, isReference, KINDS, type Reference, type Sha256, sha256Stream
 import { type ArchiveReaders, archiveReaders, cachedArchives, describedBuild, openHistory } from '../lineage/mod.ts'
 import { loadReceipt, openStore, type StoreReader } from '../store/mod.ts'
 import { openFileSource } from '../sys/mod.ts'
-import { storePathOf } from './settings.ts'
+import { storePathOf } from './store-path.ts'
 import type { Context, VerbInput } from './verb.ts'
 
 /** What a question about lineage is asked of: a tree, and the store that holds its history. */

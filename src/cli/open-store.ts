@@ -1,6 +1,6 @@
 import { AslError, isReference, type Reference } from '../core/mod.ts'
 import { type DiskStore, openStore, type StoreReader } from '../store/mod.ts'
-import { storePathOf } from './settings.ts'
+import { storePathOf } from './store-path.ts'
 import type { Context, VerbInput } from './verb.ts'
 
 /** The store that `--store`, `$ASL_STORE` or the project names. Close it in `finally`. */

@@ -4,12 +4,6 @@ import { parseMirror, tryHostMirror } from '../image/mod.ts'
 import { findTool, run, runTool, TOOL_ENV } from '../sys/mod.ts'
 import type { Context, VerbInput } from './verb.ts'
 
-/** `--store`, else `$ASL_STORE`, else `.asl/store` in the project. */
-export function storePathOf(context: Context, input: VerbInput): string {
-  const given = input.tryText('store') ?? context.env.ASL_STORE
-  return given === undefined ? join(context.projectRoot, '.asl', 'store') : resolve(context.cwd, given)
-}
-
 /**
  * The mirrors that a build fetches from: `$ASL_DEBIAN_MIRROR` or `$DEBIAN_MIRROR`, else this host's apt configuration;
  * the npm registry that npm itself is configured for.

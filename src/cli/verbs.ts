@@ -24,6 +24,16 @@ export const VERBS: VerbTable = {
     isSandboxed: true,
     load: async () => (await import('./verbs/replay.ts')).verb,
   },
+  boot: {
+    group: 'Build',
+    summary: 'boot an image in QEMU, or test that it boots',
+    load: async () => (await import('./verbs/boot.ts')).verb,
+  },
+  capture: {
+    group: 'Capture',
+    summary: 'run a command in place, and write a receipt of what it read and made',
+    load: async () => (await import('./verbs/capture.ts')).verb,
+  },
   whence: {
     group: 'Ask',
     summary: 'tell where a file of an image comes from, down to the key of the archive',
@@ -38,16 +48,6 @@ export const VERBS: VerbTable = {
     group: 'Ask',
     summary: 'tell which files of two images differ, and which steps and inputs are the cause',
     load: async () => (await import('./verbs/diff.ts')).verb,
-  },
-  boot: {
-    group: 'Build',
-    summary: 'boot an image in QEMU, or test that it boots',
-    load: async () => (await import('./verbs/boot.ts')).verb,
-  },
-  capture: {
-    group: 'Capture',
-    summary: 'run a command in place, and write a receipt of what it read and made',
-    load: async () => (await import('./verbs/capture.ts')).verb,
   },
   history: {
     group: 'Ask',

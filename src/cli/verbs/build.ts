@@ -14,7 +14,8 @@ import {
 import { buildGraph, dagOf, drawDag } from '../../lineage/mod.ts'
 import { formatBytes, formatDuration } from '../format.ts'
 import { openProgress, PROGRESS_OPTION } from '../progress.ts'
-import { mirrorsOf, outFolderOf, sourceStateOf, storePathOf } from '../settings.ts'
+import { mirrorsOf, outFolderOf, sourceStateOf } from '../settings.ts'
+import { storePathOf } from '../store-path.ts'
 import { tableLines } from '../table.ts'
 import { type Context, JSON_OPTION, STORE_OPTION, type Verb, type VerbInput } from '../verb.ts'
 

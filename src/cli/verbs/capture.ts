@@ -13,8 +13,8 @@ import {
 import { AslError } from '../../core/mod.ts'
 import { openStore } from '../../store/mod.ts'
 import { shellStatus, TOOL_PATH, thisMachine } from '../../sys/mod.ts'
-import { storePathOf } from '../settings.ts'
 import { shellLine } from '../shell-line.ts'
+import { storePathOf } from '../store-path.ts'
 import { type Context, JSON_OPTION, STORE_OPTION, type Verb, type VerbInput } from '../verb.ts'
 import { versionOf } from '../version.ts'
 

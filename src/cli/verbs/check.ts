@@ -2,7 +2,7 @@ import { AslError, isAslError } from '../../core/mod.ts'
 import { type CheckReport, checkStore, diskFs, openStore, recordDamage } from '../../store/mod.ts'
 import { formatBytes, printable } from '../format.ts'
 import { openProgress, PROGRESS_OPTION } from '../progress.ts'
-import { storePathOf } from '../settings.ts'
+import { storePathOf } from '../store-path.ts'
 import { type Context, JSON_OPTION, STORE_OPTION, type Verb, type VerbInput } from '../verb.ts'
 
 const DAMAGED = 4

@@ -3,7 +3,7 @@ import { AslError, parseReference } from '../../core/mod.ts'
 import { buildGraph, dagDot, dagOf, drawDag, type Graph, graphView, openHistory } from '../../lineage/mod.ts'
 import { openStore, type StoreReader } from '../../store/mod.ts'
 import { writeFileAtomic } from '../../sys/mod.ts'
-import { storePathOf } from '../settings.ts'
+import { storePathOf } from '../store-path.ts'
 import { type Context, JSON_OPTION, STORE_OPTION, type Verb, type VerbInput } from '../verb.ts'
 
 export const verb: Verb = {

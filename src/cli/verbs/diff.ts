@@ -2,7 +2,7 @@ import { isReference, TAG_RECEIPT } from '../../core/mod.ts'
 import { causesView, diffHistories, diffReceipts, diffView, formatCauses, formatDiff } from '../../lineage/mod.ts'
 import { openStore } from '../../store/mod.ts'
 import { openLineageSource, SOURCE_ARG_SUMMARY } from '../lineage-source.ts'
-import { storePathOf } from '../settings.ts'
+import { storePathOf } from '../store-path.ts'
 import { type Context, JSON_OPTION, STORE_OPTION, type Verb, type VerbInput } from '../verb.ts'
 
 export const verb: Verb = {

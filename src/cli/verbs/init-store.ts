@@ -1,5 +1,5 @@
 import { initStore } from '../../store/mod.ts'
-import { storePathOf } from '../settings.ts'
+import { storePathOf } from '../store-path.ts'
 import { type Context, JSON_OPTION, STORE_OPTION, type Verb, type VerbInput } from '../verb.ts'
 
 export const verb: Verb = {
