@@ -59,7 +59,7 @@ export const verb: Verb = {
     const tools = await probeTools(shown)
     // Loaded late: make setup asks for packages alone, and must be quick.
     const [{ storePathOf }, { hostFindings }] = await Promise.all([
-      import('../settings.ts'),
+      import('../store-path.ts'),
       import('../findings/all.ts'),
     ])
     const findings = await hostFindings(context, placeOf(existingFolder(storePathOf(context, input)), uid, userName))
