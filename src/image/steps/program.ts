@@ -28,7 +28,7 @@ tar -xzf "$node_tgz" --no-same-owner -C /work/node package/bin/node package/LICE
 to=/work/out/overlay/usr/lib/asl
 cd /work/src
 /work/esbuild/package/bin/esbuild src/cli/host-main.ts --bundle --platform=node --format=esm --target=node24 --charset=utf8 \\
-  --external:koffi --keep-names --legal-comments=none --sourcemap=linked --log-level=warning \\
+  --external:koffi --external:@viz-js/viz --keep-names --legal-comments=none --sourcemap=linked --log-level=warning \\
   --banner:js='import { createRequire as asl_require } from "node:module"; const require = asl_require(import.meta.url);' \\
   --outfile=$to/asl.mjs
 install -m 644 package.json $to/package.json
