@@ -1,6 +1,7 @@
 import { AslError, type Reference, referenceDigest, referenceFromDigest, type TypeTag } from '../core/mod.ts'
 import { FingerprintTable, fingerprintOf } from './fingerprint-table.ts'
 import { DIGEST_SIZE_BYTES, sortDigests } from './record-table.ts'
+import { RECORD_FLAGS, SEGMENT_RECORD_SIZE_BYTES } from './segment-codec.ts'
 import type { Extent, SegmentFile, SegmentRecord } from './segment-file.ts'
 
 export interface IndexedArtifact extends SegmentRecord {
@@ -43,20 +44,27 @@ export class ArtifactIndex {
     this.#bases.push(base)
     this.#recordCount += segment.recordCount
     this.#table.reserve(this.#table.count + segment.recordCount)
-    const perPiece = 1 << 14
+    const perPiece = Math.min(1 << 14, segment.recordCount)
+    const digestPiece = Buffer.allocUnsafe(perPiece * DIGEST_SIZE_BYTES)
+    const recordPiece = Buffer.allocUnsafe(perPiece * SEGMENT_RECORD_SIZE_BYTES)
     for (let start = 0; start < segment.recordCount; start += perPiece) {
       const end = Math.min(segment.recordCount, start + perPiece)
-      const digests = segment.digests(start, end)
-      let at = 0
-      for (const record of segment.records(start, end)) {
-        const digest = digests.subarray(at, at + DIGEST_SIZE_BYTES)
-        const number = base + start + at / DIGEST_SIZE_BYTES
-        at += DIGEST_SIZE_BYTES
+      const digests = segment.digests(start, end, digestPiece)
+      segment.scan(start, end, recordPiece, (index, flags, domainNum, totalLength) => {
         // A tombstone of another domain hides nothing here.
-        if (record.isTombstone && record.domainNum !== this.#domainNum) continue
-        if (record.isContent) this.#contentSizes.add(record.totalLength - (record.typeTag === undefined ? 9 : 13))
-        this.#table.replace(fingerprintOf(digest), number, other => other < base && this.#isDigest(other, digest))
-      }
+        if ((flags & RECORD_FLAGS.tombstone) !== 0 && domainNum !== this.#domainNum) return
+        if ((flags & RECORD_FLAGS.contentExtents) !== 0) {
+          this.#contentSizes.add(totalLength - ((flags & RECORD_FLAGS.hasTypeTag) === 0 ? 9 : 13))
+        }
+        const at = (index - start) * DIGEST_SIZE_BYTES
+        const fingerprint = fingerprintOf(digests, at)
+        // Digests of one segment differ from each other: only earlier segments can hold the same.
+        if (base === 0) this.#table.insert(fingerprint, index)
+        else {
+          const digest = digests.subarray(at, at + DIGEST_SIZE_BYTES)
+          this.#table.replace(fingerprint, base + index, other => other < base && this.#isDigest(other, digest))
+        }
+      })
     }
   }
 
@@ -126,8 +134,8 @@ export class ArtifactIndex {
     if (window.segment !== segment || index < window.start || index >= window.end) {
       window.segment = segment
       window.start = index
-      window.end = Math.min(segment.recordCount, index + 4096)
-      window.bytes = segment.digests(window.start, window.end)
+      window.end = Math.min(segment.recordCount, index + WINDOW_DIGESTS)
+      segment.digests(window.start, window.end, window.bytes)
     }
     const at = (index - window.start) * DIGEST_SIZE_BYTES
     return window.bytes.subarray(at, at + DIGEST_SIZE_BYTES)
@@ -137,9 +145,11 @@ export class ArtifactIndex {
     segment: undefined,
     start: 0,
     end: 0,
-    bytes: Buffer.alloc(0),
+    bytes: Buffer.allocUnsafe(WINDOW_DIGESTS * DIGEST_SIZE_BYTES),
   }
 }
+
+const WINDOW_DIGESTS = 1024
 
 /** `null` asks for untagged content. */
 export function hasTag(record: { readonly typeTag: TypeTag | undefined }, wanted: TypeTag | null | undefined): boolean {

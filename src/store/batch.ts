@@ -89,7 +89,9 @@ export class Batch implements StoreWriter {
 
   putOpenFile(fd: number, name: string): ArtifactStat {
     return this.#guarded(() => {
-      const size = reading(name, () => fstatSync(fd).size)
+      const stat = reading(name, () => fstatSync(fd))
+      if (!stat.isFile()) throw new AslError('CAPTURE_FAILED', `${name} is no regular file`)
+      const { size } = stat
       const reference = this.#isPacked(size, undefined)
         ? this.#putSmallFile(fd, size, name)
         : this.#putLargeFile(fd, size, name)
@@ -172,10 +174,11 @@ export class Batch implements StoreWriter {
 
   #putSmallFile(fd: number, sizeBytes: number, name: string): Reference {
     const end = UNTAGGED_HEADER_SIZE_BYTES + sizeBytes
-    const space = this.#blocks.space(end)
+    const space = this.#blocks.space(end + 1)
     space.set(encodeArtifactHeader(undefined, sizeBytes))
-    const got = reading(name, () => readFully(fd, space.subarray(UNTAGGED_HEADER_SIZE_BYTES, end)))
-    if (got !== sizeBytes || fstatSync(fd).size !== sizeBytes) throw changed(name, sizeBytes)
+    // One byte more is asked for than there should be: a file that has grown shows it in the same call.
+    const got = reading(name, () => readFully(fd, space.subarray(UNTAGGED_HEADER_SIZE_BYTES, end + 1), 0, sizeBytes))
+    if (got !== sizeBytes) throw changed(name, sizeBytes)
     return this.#keepPacked(space.subarray(0, end), undefined)
   }
 
@@ -277,14 +280,14 @@ function reading<T>(name: string, read: () => T): T {
   }
 }
 
-/** Reads until `into` is full or the file ends. */
-function readFully(fd: number, into: Uint8Array, position = 0): number {
+/** Reads once, and on until at least `wanted` bytes are there or the file ends. */
+function readFully(fd: number, into: Uint8Array, position = 0, wanted = into.length): number {
   let done = 0
-  while (done < into.length) {
+  do {
     const got = readSync(fd, into, done, into.length - done, position + done)
     if (got === 0) break
     done += got
-  }
+  } while (done < wanted)
   return done
 }
 

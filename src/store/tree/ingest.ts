@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
+import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
 import {
   AslError,
   compareBytes,
@@ -174,7 +174,6 @@ function putContent(pass: Pass, hostPath: Buffer): { ref: Reference; size: numbe
     openSync(hostPath, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK),
   )
   try {
-    if (!fstatSync(fd).isFile()) throw new AslError('CAPTURE_FAILED', `${showPath(hostPath)} is no file any more`)
     const { reference, sizeBytes } = pass.writer.putOpenFile(fd, showPath(hostPath))
     pass.sizeBytes += sizeBytes
     return { ref: reference, size: sizeBytes }
