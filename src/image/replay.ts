@@ -60,7 +60,10 @@ export async function replayImage(
     ...options,
     mode: 'replay',
     mirrors: UNREACHABLE_MIRRORS,
-    known: knownResponses(all.flatMap(receipt => receipt.inputs.entries)),
+    known: knownResponses(
+      all.flatMap(receipt => receipt.inputs.entries),
+      history,
+    ),
   })
   const writer = session.store.openWriter()
   try {

@@ -3,11 +3,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer as createTcpServer } from 'node:net'
+import type { SecureContext } from 'node:tls'
 
 export type Page = string | Buffer | ((request: IncomingMessage, response: ServerResponse) => void)
 
 export interface WebServer {
-  /** `http://127.0.0.1:PORT`. */
+  /** `http://127.0.0.1:PORT`, or `https://localhost:PORT`. */
   readonly base: string
   readonly port: number
   /** `METHOD /path` of every request, in order. */
@@ -17,9 +18,16 @@ export interface WebServer {
   close(): Promise<void>
 }
 
+export interface WebServerOptions {
+  /** Serves https for `localhost`, as this context says. */
+  readonly secureContext?: SecureContext
+  /** Asks clients for a certificate of their own, and takes none. */
+  readonly isMutual?: boolean
+}
+
 export async function startWebServer(
   pages: Readonly<Record<string, Page>>,
-  tls?: { readonly key: string; readonly cert: string; readonly ca?: string; readonly requestCert?: boolean },
+  options: WebServerOptions = {},
 ): Promise<WebServer> {
   const table = new Map(Object.entries(pages))
   const requests: string[] = []
@@ -39,7 +47,18 @@ export async function startWebServer(
       response.end(request.method === 'HEAD' ? undefined : page)
     }
   }
-  const server = tls === undefined ? createServer(answer) : createTlsServer({ ...tls }, answer)
+  const { secureContext, isMutual = false } = options
+  const server =
+    secureContext === undefined
+      ? createServer(answer)
+      : createTlsServer(
+          {
+            SNICallback: (_name, done) => done(null, secureContext),
+            requestCert: isMutual,
+            rejectUnauthorized: isMutual,
+          },
+          answer,
+        )
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
@@ -47,7 +66,7 @@ export async function startWebServer(
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return {
-    base: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`,
+    base: secureContext === undefined ? `http://127.0.0.1:${port}` : `https://localhost:${port}`,
     port,
     requests,
     get lastHeaders() {

@@ -25,6 +25,17 @@ export interface ExchangeContext {
   readonly signal: AbortSignal
 }
 
+/** Failures that are the network's or the step's own. All others, as of the store, end the run. */
+const TOLD_TO_THE_STEP = [
+  'NETWORK_REFUSED',
+  'NETWORK_UNREACHABLE',
+  'REPLAY_INPUT_MISSING',
+  'DIGEST_MISMATCH',
+  'LIMIT_EXCEEDED',
+  'DISK_FULL',
+  'INTERRUPTED',
+] as const
+
 interface Target {
   readonly upstream: URL
   readonly mirror: Mirror | undefined
@@ -55,7 +66,7 @@ export async function answerRequest(
     if (isReading(request)) await answerReading(request, response, context)
     else await answerOther(request, incoming, response, context)
   } catch (error) {
-    if (!isAslError(error)) throw error
+    if (!isAslError(error, ...TOLD_TO_THE_STEP)) throw error
     if (error.code === 'NETWORK_REFUSED') {
       const { method, url } = request
       context.ledger.refuse({ method, authority: authorityOf(url), reason: error.message })

@@ -28,16 +28,26 @@ export function openFront(handlers: FrontHandlers): Server {
     requireHostHeader: false, // an absolute target says it all; apt of old sends none
   })
   server.maxConnections = MAX_CONNECTIONS
-  server.on('request', handlers.onRequest)
+  /** Connections with the number of responses they still wait for. */
+  const open = new WeakMap<object, number>()
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    const { socket } = request
+    open.set(socket, (open.get(socket) ?? 0) + 1)
+    response.once('close', () => open.set(socket, (open.get(socket) ?? 1) - 1))
+    handlers.onRequest(request, response)
+  }
+  server.on('request', onRequest)
   // Whoever waits for leave to send a body is answered at once.
-  server.on('checkContinue', handlers.onRequest)
-  server.on('checkExpectation', handlers.onRequest)
+  server.on('checkContinue', onRequest)
+  server.on('checkExpectation', onRequest)
   server.on('connect', handlers.onConnect)
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (socket.writableEnded) return // it goes on sending what was refused already
     if (error.code !== 'ECONNRESET') handlers.onGarbage(error.code ?? error.message)
     const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
     const body = 'asl: this is an HTTP proxy; what came is no request it can take\n'
-    if (!socket.writable) socket.destroy()
+    // In the middle of another response these words would pass for a part of its body.
+    if (!socket.writable || (open.get(socket) ?? 0) > 0) socket.destroy()
     else socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
   })
   return server
