@@ -85,21 +85,25 @@ function isReading(request: ProxyRequest): request is Reading {
 
 async function answerReading(request: Reading, response: ServerResponse, context: ExchangeContext): Promise<void> {
   const { ledger, store } = context
-  const { url, held, arrival } = await obtain(request, context)
-  if (held.kind === 'stored') {
-    await answerFromStore(response, store, { ...held.response, ...held.liveHead })
-    return
+  const { url, held, arrival, release } = await obtain(request, context)
+  try {
+    if (held.kind === 'stored') {
+      await answerFromStore(response, store, { ...held.response, ...held.liveHead })
+      return
+    }
+    if (arrival === undefined) return
+    if (arrival.kind === 'passed') {
+      answerPassed(response, arrival)
+      return
+    }
+    if (request.hasCredentials || url !== request.url.href) ledger.weaken('credentials')
+    // A part of a body, or its size alone, can be told only when the size is known.
+    const wantsSize = request.method === 'HEAD' || response.req.headers.range !== undefined
+    if (wantsSize && arrival.sizeBytes === undefined) await held.done
+    await answerFromSpool(response, held.spool, arrival.head, arrival)
+  } finally {
+    release()
   }
-  if (arrival === undefined) return
-  if (arrival.kind === 'passed') {
-    answerPassed(response, arrival)
-    return
-  }
-  if (request.hasCredentials || url !== request.url.href) ledger.weaken('credentials')
-  // A part of a body, or its size alone, can be told only when the size is known.
-  const wantsSize = request.method === 'HEAD' || response.req.headers.range !== undefined
-  if (wantsSize && arrival.sizeBytes === undefined) await held.done
-  await answerFromSpool(response, held.spool, arrival.head, arrival)
 }
 
 const MAX_REDIRECTS = 10
@@ -113,7 +117,8 @@ export async function fetchForStep(text: string, context: ExchangeContext): Prom
   for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
     const headers = { 'accept-encoding': 'identity', 'user-agent': 'asl' }
     const request: Reading = { method: 'GET', url: target, headers, hasCredentials: false }
-    const { url, held, arrival } = await obtain(request, context)
+    const { url, held, arrival, release } = await obtain(request, context)
+    release()
     if (arrival?.kind === 'passed') throw unreachable(target, `answers ${arrival.status}`)
     if (held.kind === 'arriving') {
       await held.done
@@ -137,6 +142,8 @@ interface Obtained {
   readonly held: Arriving | Stored
   /** Of a response that is arriving. */
   readonly arrival: Arrival | undefined
+  /** To be called when the spool of a response that was arriving is no longer read. */
+  readonly release: () => void
 }
 
 /** What there is, or what is fetched now. From here on it is something the step was given. */
@@ -145,10 +152,20 @@ async function obtain(request: Reading, context: ExchangeContext): Promise<Obtai
   const target = admit(request.url, context)
   const url = redactUrl(request.url)
   const held = find(request, url, context) ?? responses.fetch({ ...target, ...request, url })
-  const arrival = held.kind === 'arriving' ? await held.arrival : undefined
-  if (arrival?.kind === 'passed') ledger.fail(url, unreachable(request.url, `answers ${arrival.status}`))
-  else responses.use(request.method, url)
-  return { url, held, arrival }
+  if (held.kind === 'stored') {
+    responses.use(request.method, url)
+    return { url, held, arrival: undefined, release: () => {} }
+  }
+  const release = held.spool.retain()
+  try {
+    const arrival = await held.arrival
+    if (arrival.kind === 'passed') ledger.fail(url, unreachable(request.url, `answers ${arrival.status}`))
+    else responses.use(request.method, url)
+    return { url, held, arrival, release }
+  } catch (error) {
+    release()
+    throw error
+  }
 }
 
 async function answerOther(

@@ -31,6 +31,7 @@ export async function intercept(
   client.write('HTTP/1.1 200 Connection established\r\n\r\n')
   const first = head.length > 0 ? head : await firstBytes(client)
   if (first === undefined) return { refused: 'nothing was sent through the tunnel' }
+  if (client.destroyed) return { refused: 'the program went away before its TLS handshake' }
   if (first[0] !== TLS_HANDSHAKE || (first.length > 1 && first[1] !== TLS_MAJOR)) {
     client.destroy()
     return { refused: 'what was sent through the tunnel is not TLS' }

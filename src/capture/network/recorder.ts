@@ -126,7 +126,8 @@ class NetworkRecorder implements Recorder {
   readonly #sockets = new Set<Socket>()
   /** Opened TLS connections: where they lead, and whether a request has come yet. */
   readonly #intercepted = new WeakMap<Socket, { readonly authority: string; hasAsked: boolean }>()
-  readonly #tunnels = new Set<Promise<void>>()
+  /** CONNECT requests: until their TLS is opened, or their tunnel has ended. */
+  readonly #connects = new Set<Promise<void>>()
   readonly #bugs: unknown[] = []
   #certificates: CertificateAuthority | undefined
   #closed: Promise<NetworkReport> | undefined
@@ -186,7 +187,11 @@ class NetworkRecorder implements Recorder {
     const front = openFront({
       onRequest: (request, response) => this.#onRequest(request, response),
       onConnect: (request, socket, head) => {
-        this.#onConnect(front, request, socket as Socket, head).catch(error => this.#broke(error, socket as Socket))
+        const client = socket as Socket
+        const handled = this.#onConnect(front, request, client, head)
+          .catch(error => this.#broke(error, client))
+          .finally(() => this.#connects.delete(handled))
+        this.#connects.add(handled)
       },
       onGarbage: reason => this.#ledger.refuse({ method: '?', authority: '?', reason: `no HTTP request: ${reason}` }),
     })
@@ -227,7 +232,7 @@ class NetworkRecorder implements Recorder {
     this.#abort.abort()
     try {
       await this.#responses.settle()
-      await Promise.all(this.#tunnels)
+      await Promise.all(this.#connects)
       await this.#keeper.flush()
       if (this.#bugs.length > 0) throw this.#bugs[0]
       return this.report()
@@ -249,7 +254,11 @@ class NetworkRecorder implements Recorder {
     client.on('error', () => client.destroy())
     try {
       const { host, port } = parseAuthority(authority)
-      if (this.#intercepted.has(client)) throw refusedConnect(authority, 'it came through another tunnel')
+      const outer = this.#intercepted.get(client)
+      if (outer !== undefined) {
+        outer.hasAsked = true
+        throw refusedConnect(authority, 'it came through another tunnel')
+      }
       if (this.#exchange.policy.isOpaque?.(host, port) === true) {
         await this.#tunnel(host, port, client, head)
         return
@@ -292,11 +301,12 @@ class NetworkRecorder implements Recorder {
       throw failure
     }
     this.#track(remote)
-    const tunnel = runTunnel(client, remote, head, this.#limits.idleTimeoutMs).then(traffic => {
-      this.#ledger.passOpaque({ kind: 'tunnel', method: 'CONNECT', host, port, ...traffic })
-      this.#tunnels.delete(tunnel)
-    })
-    this.#tunnels.add(tunnel)
+    if (client.destroyed) {
+      remote.destroy()
+      return
+    }
+    const traffic = await runTunnel(client, remote, head, this.#limits.idleTimeoutMs)
+    this.#ledger.passOpaque({ kind: 'tunnel', method: 'CONNECT', host, port, ...traffic })
   }
 
   #track(socket: Socket): void {

@@ -25,8 +25,8 @@ export class Spool {
   readonly url: string
   readonly #followers = new Set<SpoolFollower>()
   #state: State = { kind: 'growing' }
-  #writeFd: number | undefined
-  #readFd: number | undefined
+  /** Open while the body grows or somebody reads it. */
+  #fd: number | undefined
   #readers = 0
   #hash: Hash = createHash('sha256')
   #position = 0
@@ -37,7 +37,7 @@ export class Spool {
   constructor(path: string, url: string) {
     this.path = path
     this.url = url
-    this.#writeFd = openSync(path, 'wx', 0o600)
+    this.#fd = openSync(path, 'wx+', 0o600)
   }
 
   get sizeBytes(): number {
@@ -60,9 +60,9 @@ export class Spool {
       if (this.#hash.copy().digest('hex') !== this.#seen.digest) throw changed(this.url)
       this.#seen = undefined
     }
-    if (fresh.length === 0 || this.#writeFd === undefined) return
+    if (fresh.length === 0 || this.#fd === undefined) return
     try {
-      writeAll(this.#writeFd, fresh)
+      writeAll(this.#fd, fresh, this.#position)
     } catch (error) {
       throw ioError(error, `Cannot write ${this.path}`)
     }
@@ -103,11 +103,11 @@ export class Spool {
     removeIfThere(this.path)
   }
 
-  /** Bytes that have arrived, at most `sizeBytes` of them. Only between {@link follow} and its release. */
+  /** Bytes that have arrived, at most `sizeBytes` of them. Only while retained. */
   read(position: number, sizeBytes: number): Buffer {
+    const fd = this.#fd
+    if (fd === undefined) throw new Error('a spool is read while it is retained')
     const piece = Buffer.allocUnsafe(Math.min(sizeBytes, this.#sizeBytes - position))
-    const fd = this.#readFd
-    if (fd === undefined) throw new Error('a spool is read between follow() and its release')
     let done = 0
     while (done < piece.length) {
       const got = readSync(fd, piece, done, piece.length - done, position + done)
@@ -117,24 +117,37 @@ export class Spool {
     return piece
   }
 
-  /** Starts to read along. The function it returns ends that; the file may be unlinked meanwhile. */
-  follow(follower: SpoolFollower): () => void {
-    this.#readFd ??= openSync(this.path, 'r')
+  /**
+   * Keeps the content readable, also when the file is kept and unlinked meanwhile. To be called in the turn in which
+   * the spool was found, before anything else can run. The function it returns ends that.
+   */
+  retain(): () => void {
+    if (this.#state.kind !== 'failed') this.#fd ??= openSync(this.path, 'r')
     this.#readers++
-    this.#followers.add(follower)
+    let isRetained = true
     return () => {
-      if (!this.#followers.delete(follower)) return
+      if (!isRetained) return
+      isRetained = false
       this.#readers--
-      if (this.#readers > 0 || this.#readFd === undefined) return
-      closeSync(this.#readFd)
-      this.#readFd = undefined
+      this.#closeUnused()
     }
+  }
+
+  /** Sees the body grow from now on. The function it returns ends that. */
+  follow(follower: SpoolFollower): () => void {
+    this.#followers.add(follower)
+    return () => void this.#followers.delete(follower)
   }
 
   #end(state: State): void {
     this.#state = state
-    if (this.#writeFd !== undefined) closeSync(this.#writeFd)
-    this.#writeFd = undefined
+    this.#closeUnused()
+  }
+
+  #closeUnused(): void {
+    if (this.#fd === undefined || this.#readers > 0 || this.#state.kind === 'growing') return
+    closeSync(this.#fd)
+    this.#fd = undefined
   }
 }
 
