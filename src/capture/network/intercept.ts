@@ -4,7 +4,8 @@ import { type AslError, isAslError } from '../../core/mod.ts'
 import { errnoOf } from '../../sys/mod.ts'
 import type { CertificateAuthority } from './certificate-authority.ts'
 
-/** How long a client may take to begin, and to finish, its handshake. */
+/** A client speaks first in TLS. One that waits for the server's greeting speaks another protocol. */
+const FIRST_BYTES_TIMEOUT_MS = 10_000
 const HANDSHAKE_TIMEOUT_MS = 30_000
 
 /** Record type 22 (handshake) and the major version that every TLS client still sends first: RFC 8446 §5.1. */
@@ -80,7 +81,7 @@ function firstBytes(client: Socket): Promise<Buffer | undefined> {
     client.on('data', settle)
     client.on('close', onClose)
     client.on('error', onClose)
-    client.setTimeout(HANDSHAKE_TIMEOUT_MS, () => {
+    client.setTimeout(FIRST_BYTES_TIMEOUT_MS, () => {
       client.destroy()
       settle(undefined)
     })
