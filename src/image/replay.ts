@@ -60,7 +60,10 @@ export async function replayImage(
     ...options,
     mode: 'replay',
     mirrors: UNREACHABLE_MIRRORS,
-    known: new Map(all.flatMap(receipt => [...knownResponses(receipt.inputs.entries, history)])),
+    known: knownResponses(
+      all.flatMap(receipt => receipt.inputs.entries),
+      history,
+    ),
   })
   const writer = session.store.openWriter()
   try {

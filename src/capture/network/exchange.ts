@@ -8,7 +8,7 @@ import type { Ledger } from './ledger.ts'
 import type { Mirror, MirrorMap } from './mirror-map.ts'
 import type { NetworkPolicy } from './policy.ts'
 import { type ProxyRequest, parseProxyRequest } from './proxy-request.ts'
-import { authorityOf, parseTarget, portOf, redactUrl } from './request-url.ts'
+import { authorityOf, isRedacted, parseTarget, portOf, redactUrl } from './request-url.ts'
 import type { Arriving, Responses, Stored } from './responses.ts'
 import type { Arrival } from './transfer.ts'
 import { unreachable } from './transfer-errors.ts'
@@ -37,6 +37,8 @@ const TOLD_TO_THE_STEP = [
 ] as const
 
 interface Target {
+  /** As it is recorded, but for secrets. */
+  readonly url: URL
   readonly upstream: URL
   readonly mirror: Mirror | undefined
 }
@@ -85,7 +87,7 @@ function isReading(request: ProxyRequest): request is Reading {
 
 async function answerReading(request: Reading, response: ServerResponse, context: ExchangeContext): Promise<void> {
   const { ledger, store } = context
-  const { url, held, arrival, release } = await obtain(request, context)
+  const { held, arrival, release } = await obtain(request, context)
   try {
     if (held.kind === 'stored') {
       await answerFromStore(response, store, { ...held.response, ...held.liveHead })
@@ -96,7 +98,7 @@ async function answerReading(request: Reading, response: ServerResponse, context
       answerPassed(response, arrival)
       return
     }
-    if (request.hasCredentials || url !== request.url.href) ledger.weaken('credentials')
+    if (request.hasCredentials || isRedacted(request.url)) ledger.weaken('credentials')
     // A part of a body, or its size alone, can be told only when the size is known.
     const wantsSize = request.method === 'HEAD' || response.req.headers.range !== undefined
     if (wantsSize && arrival.sizeBytes === undefined) await held.done
@@ -150,8 +152,8 @@ interface Obtained {
 async function obtain(request: Reading, context: ExchangeContext): Promise<Obtained> {
   const { responses, ledger } = context
   const target = admit(request.url, context)
-  const url = redactUrl(request.url)
-  const held = find(request, url, context) ?? responses.fetch({ ...target, ...request, url })
+  const url = redactUrl(target.url)
+  const held = find(request, url, context) ?? responses.fetch({ ...request, ...target, url })
   if (held.kind === 'stored') {
     responses.use(request.method, url)
     return { url, held, arrival: undefined, release: () => {} }
@@ -200,7 +202,7 @@ function admit(url: URL, { mirrors, policy }: ExchangeContext): Target {
       hint: 'Declare the host in the recipe if the step needs it.',
     })
   }
-  return { upstream: url, mirror: undefined }
+  return { url, upstream: url, mirror: undefined }
 }
 
 /** What there is already. @throws AslError REPLAY_INPUT_MISSING */

@@ -1,4 +1,5 @@
 import { AslError } from '../../core/mod.ts'
+import { encodedFileUrl, plainFileUrl } from './request-url.ts'
 
 /** A base URL that a step sees, and the configured place it is fetched from. */
 export interface Mirror {
@@ -15,7 +16,14 @@ export interface Mirror {
 
 export interface MirrorMap {
   /** `undefined` for a host that is no logical one. @throws AslError NETWORK_REFUSED below a logical host, unmapped */
-  tryUpstream(url: URL): { readonly upstream: URL; readonly mirror: Mirror } | undefined
+  tryUpstream(url: URL): MirroredUrl | undefined
+}
+
+export interface MirroredUrl {
+  /** The URL that was asked for, in the one spelling that is recorded. */
+  readonly url: URL
+  readonly upstream: URL
+  readonly mirror: Mirror
 }
 
 /** @throws AslError CONFIG_INVALID for a base that is not an http or https URL, or two of one logical base */
@@ -36,10 +44,9 @@ export function mirrorMap(mirrors: readonly Mirror[]): MirrorMap {
           details: { host: url.host },
         })
       }
-      return {
-        upstream: new URL(row.upstream.href + url.href.slice(row.logical.href.length)),
-        mirror: row.mirror,
-      }
+      const plain = plainFileUrl(url)
+      const upstream = encodedFileUrl(new URL(row.upstream.href + plain.href.slice(row.logical.href.length)))
+      return { url: plain, upstream, mirror: row.mirror }
     },
   }
 }

@@ -16,8 +16,8 @@ import { type Download, type KnownResponse, type Method, type ResponseKey, respo
  * artifact has bytes and nothing else. Behind mirrors no headers are shown, so there is none.
  */
 
-/** Name of the input that holds the headers. */
-export const HEADERS_INPUT_NAME = 'response-headers.json'
+/** Name of the input that holds the headers: like a URL, since it too is found by running the step. */
+export const HEADERS_INPUT_NAME = 'recorder://response-headers.json'
 
 export interface RecordedInputs {
   readonly inputs: readonly InputEntry[]
@@ -38,23 +38,31 @@ export function recordedInputs(downloads: readonly Download[]): RecordedInputs {
     .sort((a, b) => compareText(a[0], b[0]))
   if (shown.length === 0) return { inputs, headers: undefined }
   const headers = encodeJson(Object.fromEntries(shown))
-  const entry: InputEntry = { name: HEADERS_INPUT_NAME, role: 'file', ref: referenceOf(headers), size: headers.length }
+  const entry: InputEntry = {
+    name: HEADERS_INPUT_NAME,
+    role: 'download',
+    ref: referenceOf(headers),
+    size: headers.length,
+  }
   return { inputs: [...inputs, entry], headers }
 }
 
 /**
- * Responses that a replay serves again, from the inputs of a receipt.
+ * Responses that a replay serves again, from the inputs of one receipt or several.
  * @throws AslError RECORD_INVALID, STORE_NOT_FOUND
  */
 export function knownResponses(
   inputs: readonly InputEntry[],
   store: StoreReader,
 ): ReadonlyMap<ResponseKey, KnownResponse> {
-  const headersRef = inputs.find(({ name }) => name === HEADERS_INPUT_NAME)?.ref
-  const shown = headersRef === undefined ? new Map() : parseHeaders(decodeJson(store.read(headersRef)))
+  const shown = new Map<string, Headers>()
+  for (const { name, ref } of inputs) {
+    if (name !== HEADERS_INPUT_NAME) continue
+    for (const [key, headers] of parseHeaders(decodeJson(store.read(ref)))) shown.set(key, headers)
+  }
   const known = new Map<ResponseKey, KnownResponse>()
   for (const { name, role, ref, size = 0 } of inputs) {
-    if (role !== 'download') continue
+    if (role !== 'download' || name === HEADERS_INPUT_NAME) continue
     const { method, status, url } = parseResponseName(name)
     const key = responseKey(method, url)
     known.set(key, { status, headers: shown.get(key) ?? {}, ref, sizeBytes: size })
@@ -73,15 +81,16 @@ function parseResponseName(name: string): { method: Method; status: number; url:
   return { method: match[1] as Method, status: Number(match[2]), url: match[3] as string }
 }
 
-function parseHeaders(value: Json): ReadonlyMap<string, Readonly<Record<string, string>>> {
-  const rows = Object.entries(asObject(value)).map(([key, headers]) => {
+type Headers = Readonly<Record<string, string>>
+
+function parseHeaders(value: Json): (readonly [key: string, Headers])[] {
+  return Object.entries(asObject(value)).map(([key, headers]) => {
     const pairs = Object.entries(asObject(headers)).map(([name, text]) => {
       if (typeof text !== 'string') throw invalid(`"${name}" of ${key} is not text`)
       return [name, text] as const
     })
     return [key, Object.fromEntries(pairs)] as const
   })
-  return new Map(rows)
 }
 
 function asObject(value: Json): Readonly<Record<string, Json>> {

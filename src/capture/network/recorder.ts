@@ -86,8 +86,8 @@ export interface Recorder {
   certificate(): string
   /** A file with that certificate, there until `close`. */
   certificateFile(): string
-  /** Serves the connections of a listening server, which now belongs to the recorder; or of a Unix socket at a path. */
-  attach(listener: Server | string): void
+  /** Serves the connections of a listening server, which now belongs to the recorder. */
+  attach(listener: Server): void
   /**
    * Asks as a program of the step would, in this process, following redirects; for steps that run no program. When it
    * returns, the body is in the store. `undefined` when the answer is that there is no such thing (404, 410).
@@ -183,7 +183,7 @@ class NetworkRecorder implements Recorder {
     return path
   }
 
-  attach(listener: Server | string): void {
+  attach(listener: Server): void {
     const front = openFront({
       onRequest: (request, response) => this.#onRequest(request, response),
       onConnect: (request, socket, head) => {

@@ -23,11 +23,38 @@ export function parseTarget(text: string): RequestTarget {
   url.username = ''
   url.password = ''
   url.hash = ''
+  url.pathname = decodeOctets(url.pathname, UNRESERVED)
   const user = username === '' && password === '' ? undefined : `${decode(username)}:${decode(password)}`
   return {
     url,
     authorization: user === undefined ? undefined : `Basic ${Buffer.from(user).toString('base64')}`,
   }
+}
+
+/** Written plainly or encoded, they mean the same (RFC 3986 §2.3)… */
+const UNRESERVED = /[A-Za-z0-9._~-]/
+/** …and in the name of a file these do too (§3.3). */
+const PATH_CHARACTER = /[A-Za-z0-9._~!$&'()*+,;=:@-]/
+
+/** One spelling for the path of a file: apt asks for `libc6_2.41-12%2bdeb13u4_amd64.deb`, others for `…12+deb13u4…`. */
+export function plainFileUrl(url: URL): URL {
+  const plain = new URL(url)
+  plain.pathname = decodeOctets(url.pathname, PATH_CHARACTER)
+  return plain
+}
+
+/** The spelling for a server: some object stores take a plain `+` for a space. */
+export function encodedFileUrl(url: URL): URL {
+  const encoded = new URL(url)
+  encoded.pathname = encoded.pathname.replaceAll('+', '%2B')
+  return encoded
+}
+
+function decodeOctets(path: string, plain: RegExp): string {
+  return path.replace(/%[0-9A-Fa-f]{2}/g, octet => {
+    const character = String.fromCharCode(Number.parseInt(octet.slice(1), 16))
+    return plain.test(character) ? character : octet.toUpperCase()
+  })
 }
 
 /**
@@ -48,6 +75,11 @@ export function redactUrl(url: URL | string): string {
   const parts = copy.search.slice(1).split('&')
   copy.search = parts.map(redactParameter).join('&')
   return copy.href
+}
+
+/** Does this URL hold something that is not written down? */
+export function isRedacted(url: URL): boolean {
+  return redactUrl(url) !== url.href
 }
 
 function redactParameter(part: string): string {

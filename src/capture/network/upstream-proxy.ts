@@ -17,7 +17,7 @@ export interface UpstreamProxy {
 export function tryProxyFor(url: URL, proxy: UpstreamProxy): URL | undefined {
   const setting = url.protocol === 'https:' ? proxy.https : proxy.http
   if (setting === undefined || setting === '' || isExcepted(url, proxy.except ?? '')) return undefined
-  const text = /^[a-z]+:\/\//i.test(setting) ? setting : `http://${setting}`
+  const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(setting) ? setting : `http://${setting}`
   if (!URL.canParse(text) || new URL(text).protocol !== 'http:') {
     throw new AslError('CONFIG_INVALID', `Not an http proxy: "${text.replace(/\/\/[^@/]*@/, '//')}"`, {
       hint: 'Set it as http://proxy.example:3128.',
