@@ -59,6 +59,15 @@ test('a kernel panic ends the machine at once and is the reason', async () => {
   assert.match(result.reason, /the kernel panicked/)
 })
 
+test('an oops that only an emulator can cause starts the machine once more, and not a third time', async () => {
+  const restarts: string[] = []
+  const panic = 'Oops: int3: 0000 [#2] PREEMPT SMP\nKernel panic - not syncing: Fatal exception\n'
+  const result = await boot({ end: 'guest-reset', console: panic }, { onRestart: reason => restarts.push(reason) })
+  assert.equal(restarts.length, 1)
+  assert.equal(result.end, 'reset')
+  assert.throws(() => requireStatus(result), { code: 'BOOT_FAILED', message: /the kernel panicked/ })
+})
+
 test('a machine that outlives its time limit is stopped, even when it does not listen', async () => {
   for (const end of ['stays', 'ignores-quit'] as const) {
     const result = await boot({ end, console: 'waiting\n' }, { timeoutMs: 600, quitGraceMs: 200 })
