@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { type FakeQemuPart, fakeQemu } from '../../tests/fakes/qemu.ts'
 import { systemClock } from '../sys/mod.ts'
-import { type BootOptions, type BootResult, bootImage, requireStatus } from './boot-image.ts'
+import { type BootResult, bootImage, requireStatus } from './boot-image.ts'
+import type { BootOptions } from './boot-options.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'asl-boot-test-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
