@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { type FakeQemuPart, fakeQemu } from '../../tests/fakes/qemu.ts'
 import { systemClock } from '../sys/mod.ts'
-import { type BootOptions, type BootResult, bootImage, requireStatus } from './boot-image.ts'
+import { type BootResult, bootImage, requireStatus } from './boot-image.ts'
+import type { BootOptions } from './boot-options.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'asl-boot-test-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -57,6 +58,15 @@ test('a kernel panic ends the machine at once and is the reason', async () => {
   const result = await boot({ end: 'stays', console: 'Kernel panic - not syncing: no init\n---[ end ]---\n' })
   assert.equal(result.end, 'stuck')
   assert.match(result.reason, /the kernel panicked/)
+})
+
+test('an oops that only an emulator can cause starts the machine once more, and not a third time', async () => {
+  const restarts: string[] = []
+  const panic = 'Oops: int3: 0000 [#2] PREEMPT SMP\nKernel panic - not syncing: Fatal exception\n'
+  const result = await boot({ end: 'guest-reset', console: panic }, { onRestart: reason => restarts.push(reason) })
+  assert.equal(restarts.length, 1)
+  assert.equal(result.end, 'reset')
+  assert.throws(() => requireStatus(result), { code: 'BOOT_FAILED', message: /the kernel panicked/ })
 })
 
 test('a machine that outlives its time limit is stopped, even when it does not listen', async () => {

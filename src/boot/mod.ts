@@ -6,9 +6,11 @@
  * A guest that says nothing has failed. No machine has a network device.
  */
 export { type Accelerator, chooseAccelerator } from './accelerator.ts'
-export { type BootOptions, type BootResult, bootImage, requireStatus } from './boot-image.ts'
+export { type BootResult, bootImage, requireStatus } from './boot-image.ts'
+export type { BootOptions } from './boot-options.ts'
 export { findUefiFirmware, type UefiFirmware } from './firmware.ts'
 export { ARCH_FACTS, type GuestArch, hostArch, parseGuestArch } from './guest-arch.ts'
 export { type GuestStatus, parseStatusLine, tryAslLine } from './guest-status.ts'
 export type { BootFirmware, MachineDisk, MachineImage, MachineKernel } from './machine.ts'
 export { type BootMedium, detectMedium, diskFormatOf } from './medium.ts'
+export type { BootEnd } from './observer.ts'

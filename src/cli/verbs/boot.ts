@@ -61,7 +61,7 @@ export const verb: Verb = {
     { flags: '--word WORD', summary: 'a word for the guest, as on its command line', isRepeatable: true },
     { flags: '--arch ARCH', summary: 'machine type', choices: ['amd64', 'arm64'], defaultText: 'that of this host' },
     { flags: '--memory MIB', summary: 'memory', defaultText: `${DEFAULT_MEMORY_MIB}` },
-    { flags: '--cpus N', summary: 'processors', defaultText: '2, or 1 in software emulation' },
+    { flags: '--cpus N', summary: 'processors', defaultText: '2' },
     {
       flags: '--accel NAME',
       summary: 'how instructions run',
@@ -96,6 +96,7 @@ async function boot(context: Context, input: VerbInput): Promise<number | undefi
       context.say(`starting QEMU with ${accelerator.kind}: ${accelerator.reason}`)
       if (isInteractive) context.say('Ctrl-A X ends the machine')
     },
+    onRestart: reason => context.say(`starting once more: ${reason}`),
     scratchParent: context.env.TMPDIR ?? tmpdir(),
     signal: context.signal,
     clock: context.clock,
