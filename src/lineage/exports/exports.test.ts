@@ -2,8 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { Ajv } from 'ajv'
-import addFormats from 'ajv-formats'
+import { Compile } from 'typebox/schema'
 import { debianHistory } from '../../../tests/fakes/debian-history.ts'
 import { historyBuilder } from '../../../tests/fakes/history-builder.ts'
 import { sha256 } from '../../core/mod.ts'
@@ -19,26 +18,25 @@ function write(format: ExportFormat): string {
 const SCHEMAS = join(import.meta.dirname, '../../../node_modules/@cyclonedx/cyclonedx-library/res/schema')
 
 /** The official schemas, as the official library ships them; it does not export them, so they are read as files. */
-function cyclonedxValidator() {
+function checkCyclonedx(bom: unknown): readonly object[] {
   const schema = (name: string): object =>
     JSON.parse(readFileSync(join(SCHEMAS, `${name}.SNAPSHOT.schema.json`), 'utf8'))
-  const ajv = new Ajv({ strict: false, allErrors: true, formats: { 'iri-reference': true, 'idn-email': true } })
-  ;(addFormats as unknown as (ajv: Ajv) => void)(ajv)
-  for (const name of ['spdx', 'jsf-0.82', 'cryptography-defs']) {
-    ajv.addSchema(schema(name), `http://cyclonedx.org/schema/${name}.SNAPSHOT.schema.json`)
-  }
-  return ajv.compile(schema('bom-1.7'))
+  const parts = ['spdx', 'jsf-0.82', 'cryptography-defs']
+  const context = Object.fromEntries(parts.map(name => [`${BASE}/${name}.SNAPSHOT.schema.json`, schema(name)]))
+  const [isValid, errors] = Compile(context, schema('bom-1.7')).Errors(bom)
+  return isValid ? [] : errors
 }
 
+const BASE = 'http://cyclonedx.org/schema'
+
 test('the CycloneDX document is valid by the official schema of version 1.7', () => {
-  const validate = cyclonedxValidator()
-  assert.ok(validate(JSON.parse(write('cyclonedx'))), JSON.stringify(validate.errors?.slice(0, 5), undefined, 1))
+  assert.deepEqual(checkCyclonedx(JSON.parse(write('cyclonedx'))), [])
 })
 
 test('the official schema would refuse a document that breaks it', () => {
   const bom = JSON.parse(write('cyclonedx'))
   bom.formulation[0].workflows[0].tasks[0].taskTypes = ['compile']
-  assert.equal(cyclonedxValidator()(bom), false)
+  assert.notDeepEqual(checkCyclonedx(bom), [])
 })
 
 test('CycloneDX names each package with version, package URL, digest and URL, and each step as a task', () => {
@@ -148,8 +146,7 @@ test('hostile names end as text in every format', () => {
     JSON.parse(exportHistory({ store, tree: root, name: '"}', toolVersion: '0' }, format))
   }
   const bom = JSON.parse(exportHistory({ store, tree: root, name: '"}', toolVersion: '0' }, 'cyclonedx'))
-  const validate = cyclonedxValidator()
-  assert.ok(validate(bom), JSON.stringify(validate.errors?.slice(0, 3)))
+  assert.deepEqual(checkCyclonedx(bom), [])
 })
 
 test('a package is found with its download: a version with an epoch, a scoped npm package; a stranger has none', () => {
