@@ -49,6 +49,11 @@ export const VERBS: VerbTable = {
     summary: 'tell which files of two images differ, and which steps and inputs are the cause',
     load: async () => (await import('./verbs/diff.ts')).verb,
   },
+  export: {
+    group: 'Ask',
+    summary: 'write a history in the formats of other tools',
+    load: async () => (await import('./verbs/export.ts')).verb,
+  },
   history: {
     group: 'Ask',
     summary: 'tell what a history holds, and verify it',

@@ -18,6 +18,7 @@ export { drawDag } from './dag-svg.ts'
 export { type DiffOptions, type DiffSubject, diffHistories, diffReceipts, type HistoryDiff } from './diff.ts'
 export { formatCauses, formatDiff } from './diff-text.ts'
 export { causesView, diffView } from './diff-view.ts'
+export { EXPORT_FORMATS, type ExportFormat, exportHistory, isExportFormat } from './exports/formats.ts'
 export {
   buildGraph,
   type Graph,
