@@ -62,13 +62,22 @@ export function openLedger(): Ledger {
     if (before !== MADE) lost.add(before)
     origins.delete(path)
     folders.delete(path)
+    touched.set(path, CHANGE.name)
   }
   const settle = (path: RawPath, before: RawPath | typeof MADE, isFolder: boolean): void => {
     if (before === path && !isFolder) origins.delete(path)
     else origins.set(path, before)
     if (isFolder) folders.add(path)
     else folders.delete(path)
-    mark(path, CHANGE.name)
+    if (before === path) comeHome(path)
+    else mark(path, CHANGE.name)
+  }
+  /** Moved away and back again: nothing has changed but what else was done to it. */
+  const comeHome = (path: RawPath): void => {
+    lost.delete(path)
+    const changes = (touched.get(path) ?? 0) & ~CHANGE.name
+    if (changes === 0) touched.delete(path)
+    else touched.set(path, changes)
   }
   /** Everything known below `from` now lies below `to`. */
   const carry = (from: RawPath, to: RawPath): void => {
@@ -95,16 +104,14 @@ export function openLedger(): Ledger {
       const before = lookUp(path)
       if (before === MADE) temporary.add(path)
       leave(path, before)
-      mark(path, CHANGE.name)
     },
     renamed(from, to, isFolder) {
       const before = lookUp(from)
-      const changes = touched.get(from) ?? 0
+      const changes = (touched.get(from) ?? 0) & ~CHANGE.name
       leave(from, before)
       if (isFolder) carry(from, to)
-      mark(from, CHANGE.name)
       settle(to, before, isFolder)
-      mark(to, changes)
+      if (changes !== 0) mark(to, changes)
     },
     exchanged(a, b) {
       const aside = `${a}\0aside` as RawPath

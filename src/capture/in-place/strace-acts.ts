@@ -100,14 +100,14 @@ function takeCall(call: TracedCall, view: ProcessView, sink: StraceSink): number
   }
   switch (name) {
     case 'open':
-      return opened(call, args[1], view, sink)
+      return opened(call, args[1], at(undefined, 0), view, sink)
     case 'creat':
-      return opened(call, 'O_WRONLY|O_CREAT|O_TRUNC', view, sink)
+      return opened(call, 'O_WRONLY|O_CREAT|O_TRUNC', at(undefined, 0), view, sink)
     case 'openat':
     case 'openat2':
+      return opened(call, args[2], at(0, 1), view, sink)
     case 'open_by_handle_at':
-      at(0, 1)
-      return opened(call, args[2], view, sink)
+      return opened(call, args[2], undefined, view, sink)
     case 'execve':
       return told(at(undefined, 0), path => sink.executed(realPath(path)))
     case 'execveat': {
@@ -210,9 +210,17 @@ function takeCall(call: TracedCall, view: ProcessView, sink: StraceSink): number
   return undefined
 }
 
-function opened(call: TracedCall, flags: string | undefined, view: ProcessView, sink: StraceSink): undefined {
+/** A process that is not dumpable shows no paths behind its descriptors: then the name it gave has to do. */
+function opened(
+  call: TracedCall,
+  flags: string | undefined,
+  named: RawPath | undefined,
+  view: ProcessView,
+  sink: StraceSink,
+): undefined {
   if (isDeletedDescriptor(call.result) || hasFlag(flags, 'O_PATH')) return
-  const path = outsideOf(call.result, view)
+  const isShown = call.result.includes('<')
+  const path = isShown ? outsideOf(call.result, view) : named && realPath(named)
   if (path !== undefined) sink.opened(path, { flags: flags ?? '' })
 }
 

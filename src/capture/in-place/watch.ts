@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { isAslError, messageOf } from '../../core/mod.ts'
-import { checkCall, openEventFd, type RunResult, run, systemCall } from '../../sys/mod.ts'
+import { checkCall, errnoOf, openEventFd, type RunResult, run, systemCall } from '../../sys/mod.ts'
 import { startOfRun } from './start-of-run.ts'
 import { setState, type WatchThread } from './watch-loop.ts'
 import { WATCH_STATE, type WatchNews, type WatchOrder, type WatchRequest } from './watch-protocol.ts'
@@ -14,10 +14,13 @@ import { WATCH_STATE, type WatchNews, type WatchOrder, type WatchRequest } from 
  * `watch-loop.ts`, answers the kernel meanwhile.
  */
 const CONTROL_FD = 3
+/** What an eventfd counts up by. */
+const ONE = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
 
 const order = JSON.parse(readLine(CONTROL_FD)) as WatchOrder
 const control = new Socket({ fd: CONTROL_FD, readable: true, writable: true })
 control.on('error', () => {}) // who asked is gone: nobody to tell
+control.once('close', endAll)
 const tell = (news: WatchNews): void => void control.write(`${JSON.stringify(news)}\n`)
 
 try {
@@ -47,10 +50,12 @@ async function watchCommand(): Promise<WatchNews> {
   setState(shared.state, WATCH_STATE.unshared)
   await reaches(WATCH_STATE.marked)
   shared.start[0] = startOfRun(`${order.resultPath}.start`)
-  const ended = await Promise.race([runCommand(), broken])
-  writeSync(shared.overFd, Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]))
-  await reaches(WATCH_STATE.written)
-  return ended
+  try {
+    return await Promise.race([runCommand(), broken])
+  } finally {
+    writeSync(shared.overFd, ONE)
+    await reaches(WATCH_STATE.written)
+  }
 }
 
 async function stateReached(state: Int32Array<SharedArrayBuffer>, wanted: number): Promise<void> {
@@ -73,13 +78,6 @@ async function runCommand(): Promise<WatchNews> {
   let pid = 0
   let isTimedOut = false
   let isOutlived = false
-  const endAll = (): void => {
-    try {
-      process.kill(-1, 'SIGKILL') // everything in this pid namespace but ourselves
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    }
-  }
   const orphans = collectOrphans(() => pid)
   const timer =
     order.timeoutMs === undefined
@@ -116,6 +114,15 @@ async function runCommand(): Promise<WatchNews> {
   clearTimeout(linger)
   clearTimeout(timer)
   return { kind: 'ended', exitCode, signal, isTimedOut, isOutlived, wallMs }
+}
+
+/** Everything in this pid namespace but ourselves. */
+function endAll(): void {
+  try {
+    process.kill(-1, 'SIGKILL')
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') throw error
+  }
 }
 
 /** Waits for what was left to the first process of the namespace, without taking the command's end from Node. */
