@@ -1,4 +1,4 @@
-import { join, relative } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import type { Architecture } from '../../image/mod.ts'
 import {
   type BuildResult,
@@ -55,7 +55,7 @@ async function build(context: Context, input: VerbInput): Promise<number | undef
     signal: context.signal,
     mirrors: await mirrorsOf(context),
     progress: view.report,
-    recipePath: join(context.cwd, input.arg('RECIPE')),
+    recipePath: resolve(context.cwd, input.arg('RECIPE')),
     ...(arch === undefined ? {} : { arch }),
   }
   try {
