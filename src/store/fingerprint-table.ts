@@ -12,7 +12,7 @@ export function fingerprintOf(digest: Uint8Array, at = 0): number {
 }
 
 /** No honest set of digests comes near it; made-up ones must not turn a look-up into a walk. */
-const LONGEST_PROBE = 1 << 16
+const LONGEST_PROBE = 1 << 13
 
 /**
  * A hash table from 32-bit fingerprints to numbers, in two typed arrays: 8 bytes a slot, at most three quarters full.

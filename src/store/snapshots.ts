@@ -33,17 +33,19 @@ export interface SnapshotOptions {
 export function takeSnapshot(store: DiskStore, options: SnapshotOptions = {}): SnapshotInfo {
   const { pin, sign, ...references } = options
   const access = store.requireWriting()
+  const pinBytes = pin === undefined ? undefined : pinLine(pin)
   return guarded(`Cannot take a snapshot of "${store.location}"`, () =>
     access.alone(() => {
       const { fs } = access
       const snapshot = describeState(store, references)
       const bytes = SNAPSHOT.encode(snapshot)
       const rootHash = sha256(bytes)
+      const signature = sign?.(bytes)
       const folder = snapshotPath(store.paths, snapshot.snapshotId)
       fs.mkdir(`${folder}.tmp`)
       writeNewFile(fs, join(`${folder}.tmp`, 'snapshot.cbor'), bytes, 0o444)
-      if (sign !== undefined) writeNewFile(fs, join(`${folder}.tmp`, 'snapshot.sig'), sign(bytes), 0o444)
-      if (pin !== undefined) writeNewFile(fs, join(`${folder}.tmp`, 'pin'), pinLine(pin), 0o644)
+      if (signature !== undefined) writeNewFile(fs, join(`${folder}.tmp`, 'snapshot.sig'), signature, 0o444)
+      if (pinBytes !== undefined) writeNewFile(fs, join(`${folder}.tmp`, 'pin'), pinBytes, 0o644)
       fs.fsyncFolder(`${folder}.tmp`)
       fs.rename(`${folder}.tmp`, folder)
       fs.fsyncFolder(store.paths.snapshots)

@@ -233,6 +233,7 @@ function readRecords(
       continue
     }
     const artifact = { typeTag: records.readUInt32LE(at + 28), totalLength: u64(records, at + 32), flags }
+    if (artifact.totalLength < ((flags & 2) === 0 ? 9 : 13)) return fail(`has length ${artifact.totalLength}`)
     if ((flags & 2) === 0 && artifact.typeTag !== 0) return fail('has a tag it does not announce')
     if (u64(records, at + 16) !== cursor.nextExtentAt || count === 0) return fail('does not continue the extents')
     const covered = addRows(rows, digest, segment, extents.subarray(extentAt, extentAt + count * 48), artifact)
