@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { isAslError } from '../core/mod.ts'
@@ -33,6 +34,30 @@ for (const [name, prefix] of [
   })
 }
 
+test('listenInNamespace() works for an ordinary user who owns the namespaces', {
+  skip: skippedAsNobody(),
+}, async () => {
+  await inNamespace([...AS_NOBODY, ...USER_AND_NETWORK], async (pid, shell) => {
+    const listener = spawn(
+      'setpriv',
+      [...AS_NOBODY.slice(1), process.execPath, '--input-type=module', '--eval', LISTENER],
+      {
+        env: { ...TOOL_ENV, PID: String(pid), MODULE: join(import.meta.dirname, 'namespace-listener.ts') },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
+    const closed = once(listener, 'close')
+    try {
+      await once(listener.stdout, 'data')
+      shell.go()
+      assert.equal(await shell.nextLine(), 'from uid 65534')
+    } finally {
+      listener.kill('SIGKILL')
+      await closed
+    }
+  })
+})
+
 test('listenInNamespace() names the process when it is gone', { skip: skipped() }, async () => {
   await assert.rejects(
     listenInNamespace({ pid: 2 ** 22 + 1, address: '127.0.0.1', port: 3128 }),
@@ -59,6 +84,7 @@ async function inNamespace(prefix: readonly string[], body: (pid: number, shell:
   const script = 'echo $BASHPID; read -r line; exec 3<>/dev/tcp/127.0.0.1/3128; cat <&3'
   const [program, ...args] = [...prefix, 'bash', '-c', script]
   const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'inherit'], env: TOOL_ENV })
+  const closed = once(child, 'close')
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   try {
     const pid = Number((await lines.next()).value)
@@ -68,8 +94,30 @@ async function inNamespace(prefix: readonly string[], body: (pid: number, shell:
     })
   } finally {
     child.kill('SIGKILL')
-    await once(child, 'close')
+    await closed
   }
+}
+
+/** Listens in the namespace of `$PID` and greets whoever connects. */
+const LISTENER = `
+  const { listenInNamespace } = await import(process.env.MODULE)
+  const server = await listenInNamespace({ pid: Number(process.env.PID), address: '127.0.0.1', port: 3128 })
+  server.on('connection', socket => socket.end('from uid ' + process.getuid() + '\\n'))
+  console.log('listening')
+`
+
+function skippedAsNobody(): string | false {
+  if (process.getuid?.() !== 0) return 'only root can become another user here'
+  const readable = spawnSync('setpriv', [
+    ...AS_NOBODY.slice(1),
+    'test',
+    '-r',
+    import.meta.filename,
+    '-a',
+    '-x',
+    process.execPath,
+  ])
+  return readable.status === 0 ? skipped('setpriv', 'unshare') : 'other users cannot read this checkout'
 }
 
 interface Shell {

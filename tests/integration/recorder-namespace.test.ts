@@ -199,8 +199,9 @@ async function inSandbox(flags: readonly string[], script: string, policy: Netwo
     sandbox.stdout.setEncoding('utf8').on('data', piece => {
       stdout += piece
     })
+    const closed = once(sandbox, 'close')
     sandbox.stdin.write('go\n')
-    await once(sandbox, 'close')
+    await closed
     return { stdout, report: await close() }
   } finally {
     sandbox.kill('SIGKILL')

@@ -72,7 +72,7 @@ export async function answerRequest(
     if (error.code === 'NETWORK_REFUSED') {
       const { method, url } = request
       context.ledger.refuse({ method, authority: authorityOf(url), reason: error.message })
-    }
+    } else if (error.code !== 'INTERRUPTED') context.ledger.find(error)
     // An unread body would be taken for the next request.
     if (!isReading(request)) response.shouldKeepAlive = false
     answerError(response, error)
@@ -161,6 +161,7 @@ async function obtain(request: Reading, context: ExchangeContext): Promise<Obtai
   const release = held.spool.retain()
   try {
     const arrival = await held.arrival
+    if (arrival.kind === 'kept' && arrival.variesByAccept) checkAccept(request, url, held.accept ?? '')
     if (arrival.kind === 'passed') ledger.fail(url, unreachable(request.url, `answers ${arrival.status}`))
     else responses.use(request.method, url)
     return { url, held, arrival, release }
@@ -180,7 +181,7 @@ async function answerOther(
   if (context.policy.isForwarded?.(method, url) !== true) {
     throw refused(request, 'only GET and HEAD are recorded', 'Declare the request in the recipe if the step needs it.')
   }
-  if (context.mode === 'replay') throw missing(request.method, redactUrl(url), context)
+  if (context.mode === 'replay') throw missing(request.method, redactUrl(url))
   const { upstream, mirror } = admit(url, context)
   try {
     const target = { upstream, isTrusted: mirror !== undefined }
@@ -205,22 +206,40 @@ function admit(url: URL, { mirrors, policy }: ExchangeContext): Target {
   return { url, upstream: url, mirror: undefined }
 }
 
-/** What there is already. @throws AslError REPLAY_INPUT_MISSING */
+/** What there is already, if it answers this request. @throws AslError REPLAY_INPUT_MISSING, DIGEST_MISMATCH */
 function find(request: Reading, url: string, context: ExchangeContext): Arriving | Stored | undefined {
   const held = context.responses.tryGet(request.method, url)
-  if (context.mode === 'replay' && held === undefined) throw missing(request.method, url, context)
-  // Who now shows credentials may get more than the refusal that was recorded without.
-  const isOldRefusal = held?.kind === 'stored' && held.response.status >= 400 && request.hasCredentials
-  return isOldRefusal && context.mode === 'record' ? undefined : held
+  const isLost = held?.kind === 'stored' && !context.store.has(held.response.ref)
+  if (context.mode === 'replay') {
+    if (held === undefined || isLost) throw missing(request.method, url)
+    return held
+  }
+  if (held === undefined || isLost) return undefined
+  // Who shows credentials may get more than was given without.
+  if (request.hasCredentials && isWithout(held)) return undefined
+  if (held.kind === 'stored' && held.onlyAccept !== undefined) checkAccept(request, url, held.onlyAccept)
+  return held
 }
 
-function missing(method: string, url: string, { ledger }: ExchangeContext): AslError {
-  const error = new AslError('REPLAY_INPUT_MISSING', `Nothing was recorded for ${method} ${url}`, {
+function isWithout(held: Arriving | Stored): boolean {
+  return held.kind === 'arriving' ? !held.hasCredentials : held.response.status >= 400
+}
+
+/** One URL is one input, and a replay knows no other: a second representation must not be taken for the first. */
+function checkAccept({ headers }: Reading, url: string, only: string): void {
+  const { accept = '' } = headers
+  if (accept.toString() === only) return
+  throw new AslError('DIGEST_MISMATCH', `${url} gives another body for "Accept: ${accept}" than for "${only}" before`, {
+    hint: 'One URL is one input. Ask for it in one form within a step.',
+    details: { url },
+  })
+}
+
+function missing(method: string, url: string): AslError {
+  return new AslError('REPLAY_INPUT_MISSING', `Nothing was recorded for ${method} ${url}`, {
     hint: 'The record is of another step, or partial: build it again with the network.',
     details: { method, url },
   })
-  ledger.find(error)
-  return error
 }
 
 function refused({ method, url }: ProxyRequest, reason: string, hint: string): AslError {

@@ -253,6 +253,28 @@ test('a challenge is passed on and not recorded, nor does a refusal stand agains
   assert.deepEqual(completeness.reasons, ['credentials'])
 })
 
+test('another representation of a URL is not taken for the one that was recorded', async () => {
+  web.set('/varied', (request, response) => {
+    response.setHeader('vary', 'accept-encoding, Accept')
+    response.end(`as ${request.headers.accept}`)
+  })
+  web.set('/plain', (_request, response) => response.writeHead(200, { vary: 'accept-encoding' }).end('one'))
+  const { ask, close, recorder } = await startRecorder({ policy: open })
+  const as = (page: string, accept: string) => ask(web.base + page, { headers: { accept } })
+  const [first, other] = await Promise.all([as('/varied', 'text/html'), as('/varied', 'text/json')])
+  assert.deepEqual([String(first.body), other.status], ['as text/html', 502])
+  await recorder.settle()
+  assert.equal(String((await as('/varied', 'text/html')).body), 'as text/html')
+  assert.equal((await as('/varied', 'text/json')).status, 502)
+  for (const accept of ['a/b', 'c/d']) assert.equal(String((await as('/plain', accept)).body), 'one')
+  const { downloads, findings } = await close()
+  assert.equal(downloads.length, 2)
+  assert.deepEqual(
+    findings.map(({ code }) => code),
+    ['DIGEST_MISMATCH'],
+  )
+})
+
 test('cookies that a server sets reach the program that asked, and no record', async () => {
   const { ask, close } = await startRecorder({ policy: open })
   assert.deepEqual((await ask(`${web.base}/cookie`)).headers['set-cookie'], ['id=1'])

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import { startRecorder } from '../../../tests/fakes/recorder.ts'
 import { startWebServer, type WebServer } from '../../../tests/fakes/web-server.ts'
 import { sha256 } from '../../core/mod.ts'
+import { memoryStore } from '../../store/mod.ts'
 import { knownFrom } from './download.ts'
 
 let web: WebServer
@@ -61,4 +62,22 @@ test('a replay gives the same answers without an upstream, and names what is mis
     ['REPLAY_INPUT_MISSING'],
   )
   assert.match(report.findings[0]!.message, /site\.internal\/b/)
+})
+
+test('a known body that the store has lost is fetched again, and missing to a replay', async () => {
+  const { recorder, store, close } = await startRecorder({ mirrors: site() })
+  await recorder.fetch(`${MIRROR}/a`)
+  const known = knownFrom((await close()).downloads)
+  const empty = memoryStore()
+  const resumed = await startRecorder({ mirrors: site(), store: empty, known })
+  assert.equal(String((await resumed.ask(`${MIRROR}/a`)).body), 'alpha')
+  assert.equal((await resumed.close()).downloads.length, 1)
+  assert.deepEqual([...empty.references()], [...store.references()])
+
+  const replay = await startRecorder({ mode: 'replay', mirrors: site(), store: memoryStore(), known })
+  assert.equal((await replay.ask(`${MIRROR}/a`)).status, 504)
+  assert.deepEqual(
+    (await replay.close()).findings.map(({ code }) => code),
+    ['REPLAY_INPUT_MISSING'],
+  )
 })

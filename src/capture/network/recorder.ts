@@ -3,22 +3,19 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http'
 import type { Server, Socket } from 'node:net'
 import { join } from 'node:path'
-import { AslError, isAslError } from '../../core/mod.ts'
+import type { AslError } from '../../core/mod.ts'
 import type { StoreReader } from '../../store/mod.ts'
 import { writeFileAtomic } from '../../sys/mod.ts'
 import { type CertificateAuthority, createCertificateAuthority } from './certificate-authority.ts'
+import { Connects } from './connects.ts'
 import type { Download, KnownResponse, ResponseKey } from './download.ts'
 import { answerRequest, type ExchangeContext, fetchForStep } from './exchange.ts'
 import { openFront } from './front.ts'
-import { intercept, refuseConnect } from './intercept.ts'
 import { type KeepBodies, Keeper } from './keeper.ts'
 import { Ledger } from './ledger.ts'
 import { type Mirror, mirrorMap } from './mirror-map.ts'
 import type { NetworkCompleteness, NetworkPolicy, OpaqueTraffic, Refusal } from './policy.ts'
-import { parseAuthority } from './request-url.ts'
 import { Responses } from './responses.ts'
-import { unreachable } from './transfer-errors.ts'
-import { runTunnel } from './tunnel.ts'
 import { Upstream } from './upstream.ts'
 import type { UpstreamProxy } from './upstream-proxy.ts'
 
@@ -50,6 +47,8 @@ export interface RecorderLimits {
   readonly attempts: number
   /** The pause before the second attempt; it doubles each time. */
   readonly backoffMs: number
+  /** Until a connection to an upstream stands. Programs give up on their proxy after 30 s or so. */
+  readonly connectTimeoutMs: number
   /** Longest silence of an upstream. */
   readonly idleTimeoutMs: number
   readonly maxBodyBytes: number
@@ -63,6 +62,7 @@ export interface RecorderLimits {
 const LIMITS: RecorderLimits = {
   attempts: 4,
   backoffMs: 500,
+  connectTimeoutMs: 10_000,
   idleTimeoutMs: 60_000,
   maxBodyBytes: 64 * 1024 ** 3,
   quietMs: 100,
@@ -114,7 +114,6 @@ export function openRecorder(options: RecorderOptions): Recorder {
 }
 
 class NetworkRecorder implements Recorder {
-  readonly #limits: RecorderLimits
   readonly #abort = new AbortController()
   readonly #ledger = new Ledger()
   readonly #upstream: Upstream
@@ -124,21 +123,18 @@ class NetworkRecorder implements Recorder {
   readonly #spoolFolder: string
   readonly #fronts = new Set<HttpServer>()
   readonly #sockets = new Set<Socket>()
-  /** Opened TLS connections: where they lead, and whether a request has come yet. */
-  readonly #intercepted = new WeakMap<Socket, { readonly authority: string; hasAsked: boolean }>()
-  /** CONNECT requests: until their TLS is opened, or their tunnel has ended. */
-  readonly #connects = new Set<Promise<void>>()
+  readonly #connects: Connects
   readonly #bugs: unknown[] = []
-  #certificates: CertificateAuthority | undefined
+  #authority: CertificateAuthority | undefined
   #closed: Promise<NetworkReport> | undefined
 
   constructor(options: RecorderOptions) {
     const limits = { ...LIMITS, ...options.limits }
     const mirrors = mirrorMap(options.mirrors ?? [])
-    this.#limits = limits
     setMaxListeners(0, this.#abort.signal)
     this.#upstream = new Upstream({
       proxy: options.upstreamProxy ?? {},
+      connectTimeoutMs: limits.connectTimeoutMs,
       idleTimeoutMs: limits.idleTimeoutMs,
       extraCa: options.upstreamCa ?? [],
       mayBeLocal: options.policy?.mayBeLocal ?? (() => false),
@@ -169,12 +165,18 @@ class NetworkRecorder implements Recorder {
       upstream: this.#upstream,
       signal: this.#abort.signal,
     }
+    this.#connects = new Connects({
+      ...this.#exchange,
+      idleTimeoutMs: limits.idleTimeoutMs,
+      authority: () => this.#certificateAuthority(),
+      track: socket => this.#track(socket),
+    })
     options.signal?.addEventListener('abort', () => this.#abort.abort(), { once: true })
     if (options.signal?.aborted === true) this.#abort.abort()
   }
 
   certificate(): string {
-    return this.#authority().pem
+    return this.#certificateAuthority().pem
   }
 
   certificateFile(): string {
@@ -188,10 +190,9 @@ class NetworkRecorder implements Recorder {
       onRequest: (request, response) => this.#onRequest(request, response),
       onConnect: (request, socket, head) => {
         const client = socket as Socket
-        const handled = this.#onConnect(front, request, client, head)
+        this.#connects
+          .handle({ front, client, head, authority: request.url ?? '' })
           .catch(error => this.#broke(error, client))
-          .finally(() => this.#connects.delete(handled))
-        this.#connects.add(handled)
       },
       onGarbage: reason => this.#ledger.refuse({ method: '?', authority: '?', reason: `no HTTP request: ${reason}` }),
     })
@@ -232,7 +233,7 @@ class NetworkRecorder implements Recorder {
     this.#abort.abort()
     try {
       await this.#responses.settle()
-      await Promise.all(this.#connects)
+      await this.#connects.settle()
       await this.#keeper.flush()
       if (this.#bugs.length > 0) throw this.#bugs[0]
       return this.report()
@@ -243,70 +244,13 @@ class NetworkRecorder implements Recorder {
   }
 
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
-    const opened = this.#intercepted.get(request.socket)
-    if (opened !== undefined) opened.hasAsked = true
-    answerRequest(request, response, opened?.authority, this.#exchange).catch(error => this.#broke(error, response))
+    const authority = this.#connects.tryAuthority(request.socket)
+    answerRequest(request, response, authority, this.#exchange).catch(error => this.#broke(error, response))
   }
 
-  async #onConnect(front: HttpServer, request: IncomingMessage, client: Socket, head: Buffer): Promise<void> {
-    const authority = request.url ?? ''
-    const refuse = (reason: string): void => this.#ledger.refuse({ method: 'CONNECT', authority, reason })
-    client.on('error', () => client.destroy())
-    try {
-      const { host, port } = parseAuthority(authority)
-      const outer = this.#intercepted.get(client)
-      if (outer !== undefined) {
-        outer.hasAsked = true
-        throw refusedConnect(authority, 'it came through another tunnel')
-      }
-      if (this.#exchange.policy.isOpaque?.(host, port) === true) {
-        await this.#tunnel(host, port, client, head)
-        return
-      }
-      const opened = await intercept(client, head, host, this.#authority())
-      if ('refused' in opened) {
-        refuse(`${opened.refused}. Declare ${authority} opaque to let it through unseen.`)
-        return
-      }
-      this.#adopt(front, opened.socket, authority)
-    } catch (error) {
-      if (!isAslError(error)) throw error
-      refuse(error.message)
-      refuseConnect(client, error)
-    }
-  }
-
-  /** Reads the requests inside an opened TLS connection like all others. */
-  #adopt(front: HttpServer, socket: Socket, authority: string): void {
-    const opened = { authority, hasAsked: false }
-    this.#intercepted.set(socket, opened)
-    socket.on('close', () => {
-      if (opened.hasAsked || this.#abort.signal.aborted) return
-      const reason = `the program took the certificate and asked nothing: it may pin its own. Declare ${authority} opaque.`
-      this.#ledger.refuse({ method: 'CONNECT', authority, reason })
-    })
-    front.emit('connection', socket)
-  }
-
-  async #tunnel(host: string, port: number, client: Socket, head: Buffer): Promise<void> {
-    const authority = `${host}:${port}`
-    if (this.#exchange.mode === 'replay') throw refusedConnect(authority, 'a tunnel cannot be replayed')
-    const url = new URL(`https://${authority}`)
-    let remote: Socket
-    try {
-      remote = await this.#upstream.tunnel(host, port, this.#abort.signal)
-    } catch (error) {
-      const failure = isAslError(error) ? error : unreachable(url, error)
-      if (failure.code !== 'NETWORK_REFUSED') this.#ledger.fail(url.href, failure)
-      throw failure
-    }
-    this.#track(remote)
-    if (client.destroyed) {
-      remote.destroy()
-      return
-    }
-    const traffic = await runTunnel(client, remote, head, this.#limits.idleTimeoutMs)
-    this.#ledger.passOpaque({ kind: 'tunnel', method: 'CONNECT', host, port, ...traffic })
+  #certificateAuthority(): CertificateAuthority {
+    this.#authority ??= createCertificateAuthority()
+    return this.#authority
   }
 
   #track(socket: Socket): void {
@@ -314,18 +258,9 @@ class NetworkRecorder implements Recorder {
     socket.on('close', () => this.#sockets.delete(socket))
   }
 
-  #authority(): CertificateAuthority {
-    this.#certificates ??= createCertificateAuthority()
-    return this.#certificates
-  }
-
   /** A bug or a broken store: this connection ends now, and `close` throws. */
   #broke(error: unknown, connection: Socket | ServerResponse): void {
     this.#bugs.push(error)
     connection.destroy()
   }
-}
-
-function refusedConnect(authority: string, reason: string): AslError {
-  return new AslError('NETWORK_REFUSED', `Refused CONNECT ${authority}: ${reason}`)
 }

@@ -19,6 +19,8 @@ export interface Arriving {
   readonly kind: 'arriving'
   readonly spool: Spool
   readonly hasCredentials: boolean
+  /** What the request asked for that fetches it. */
+  readonly accept: string | undefined
   /** Fails when nothing could be fetched at all. */
   readonly arrival: Promise<Arrival>
   /** Settles when the whole body is there, or will never be. Does not fail. */
@@ -30,6 +32,8 @@ export interface Stored {
   readonly response: KnownResponse
   /** What to say in this run, where it is more than may be written down: a redirect to an address with a secret. */
   readonly liveHead?: ResponseHead
+  /** The only `Accept` header it is an answer to, where upstream said that there are others. */
+  readonly onlyAccept?: string
   readonly origin: Origin | undefined
 }
 
@@ -103,6 +107,7 @@ export class Responses {
       kind: 'arriving',
       spool,
       hasCredentials: request.hasCredentials,
+      accept: acceptOf(request),
       arrival: arrival.promise,
       done,
     }
@@ -139,7 +144,8 @@ export class Responses {
         return
       }
       ledger.succeed(request.url)
-      const { head, hops, upstreamUrl, upstreamHeaders } = arrived
+      const { head, hops, upstreamUrl, upstreamHeaders, variesByAccept } = arrived
+      const variant = variesByAccept ? { onlyAccept: acceptOf(request) ?? '' } : {}
       this.#noteRedirect(request.url, head)
       keeper.add({
         path: spool.path,
@@ -151,7 +157,7 @@ export class Responses {
             upstreamUrl,
             upstreamHeaders: redactLocation({ headers: upstreamHeaders }, upstreamUrl).headers,
           }
-          if (isCurrent()) this.#held.set(key, { kind: 'stored', response, liveHead: head, origin })
+          if (isCurrent()) this.#held.set(key, { kind: 'stored', response, liveHead: head, origin, ...variant })
         },
       })
     } catch (error) {
@@ -225,4 +231,8 @@ function redactLocation<H extends Pick<ResponseHead, 'headers'>>(head: H, base: 
   const target = new URL(location, base)
   const redacted = redactUrl(target)
   return redacted === target.href ? head : { ...head, headers: { ...head.headers, location: redacted } }
+}
+
+function acceptOf({ headers }: Pick<FetchRequest, 'headers'>): string | undefined {
+  return headers.accept?.toString()
 }

@@ -39,6 +39,8 @@ export type Arrival =
       readonly upstreamUrl: string
       readonly upstreamHeaders: Readonly<Record<string, string>>
       readonly hops: readonly string[]
+      /** Upstream gives other content for another `Accept` header. */
+      readonly variesByAccept: boolean
       /** Headers for the client that is waiting now, and never written down. */
       readonly unrecorded: Readonly<Record<string, string | string[]>>
     }
@@ -166,6 +168,7 @@ async function readHead(
     upstreamUrl,
     upstreamHeaders: kept,
     hops,
+    variesByAccept: /(^|,)\s*(accept|\*)\s*(,|$)/i.test(response.headers.vary ?? ''),
     unrecorded: pick(response, ['set-cookie']),
   }
 }

@@ -9,7 +9,9 @@ import { tryProxyFor, type UpstreamProxy } from './upstream-proxy.ts'
 
 export interface UpstreamOptions {
   readonly proxy: UpstreamProxy
-  /** Longest silence of an upstream, while connecting or in the middle of a body. */
+  /** Until a connection stands. */
+  readonly connectTimeoutMs: number
+  /** Longest silence of an upstream after that. */
   readonly idleTimeoutMs: number
   /** Certificates (PEM) trusted besides the runtime's and the host's own. */
   readonly extraCa: readonly string[]
@@ -59,6 +61,7 @@ export class Upstream {
         maxHeaderSize: MAX_HEADER_SIZE_BYTES,
         ...(mayBeLocal || proxy !== undefined ? {} : { lookup: guardedLookup }),
       })
+      sent.on('socket', socket => limitConnecting(socket, this.#options.connectTimeoutMs))
       sent.on('timeout', () => {
         sent.destroy(errno('ETIMEDOUT', `nothing came for ${this.#options.idleTimeoutMs / 1000} s`))
       })
@@ -75,9 +78,9 @@ export class Upstream {
     const proxy = tryProxyFor(url, this.#options.proxy)
     const mayBeLocal = this.#mayBeLocal(url)
     if (!mayBeLocal) refuseMachineLocal(url.hostname)
-    const { idleTimeoutMs } = this.#options
-    if (proxy !== undefined) return connectThrough(proxy, `${host}:${port}`, signal, idleTimeoutMs)
-    return connectStraight({ url, port, signal, mayBeLocal, timeoutMs: idleTimeoutMs })
+    const { connectTimeoutMs } = this.#options
+    if (proxy !== undefined) return connectThrough(proxy, `${host}:${port}`, signal, connectTimeoutMs)
+    return connectStraight({ url, port, signal, mayBeLocal, timeoutMs: connectTimeoutMs })
   }
 
   close(): void {
@@ -130,7 +133,7 @@ function connectStraight({ url, port, signal, mayBeLocal, timeoutMs }: Straight)
       allowHalfOpen: true,
       ...(mayBeLocal ? {} : { lookup: guardedLookup }),
     })
-    socket.setTimeout(timeoutMs, () => socket.destroy(errno('ETIMEDOUT', 'no connection')))
+    limitConnecting(socket, timeoutMs)
     socket.once('error', reject)
     socket.once('connect', () => {
       socket.off('error', reject)
@@ -170,6 +173,16 @@ function connectThrough(proxy: URL, authority: string, signal: AbortSignal, time
     })
     sent.end()
   })
+}
+
+function limitConnecting(socket: Socket, timeoutMs: number): void {
+  if (!socket.connecting) return
+  const timer = setTimeout(() => {
+    socket.destroy(errno('ETIMEDOUT', `no connection after ${timeoutMs / 1000} s`))
+  }, timeoutMs)
+  const stop = (): void => clearTimeout(timer)
+  socket.once('connect', stop)
+  socket.once('close', stop)
 }
 
 function errno(code: string, message: string): Error {
