@@ -24,7 +24,7 @@ const DEFAULT_QUIT_GRACE_MS = 5000
 
 /**
  * Boots a machine and waits for its end. What the guest does is a result; what this host lacks is an error.
- * @throws AslError TOOL_MISSING, USAGE, PATH_NOT_FOUND, INTERRUPTED; BOOT_FAILED when QEMU itself does not start
+ * @throws AslError TOOL_MISSING, USAGE, PATH_NOT_FOUND, INTERRUPTED
  */
 export async function bootImage(options: BootOptions): Promise<BootResult> {
   const facts = ARCH_FACTS[options.arch]
