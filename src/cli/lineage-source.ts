@@ -24,23 +24,29 @@ export const SOURCE_ARG_SUMMARY = 'an image, a reference in --store, the folder 
 
 /**
  * An image or a folder tells its root tree by its history; a reference is a tree, or a receipt with one output tree.
+ * The digest of an image is worked out on request only: reading it takes longer than most questions.
  * @throws AslError PATH_NOT_FOUND, HISTORY_INVALID, STORE_NOT_FOUND, FORMAT_INVALID, USAGE
  */
-export function openLineageSource(context: Context, input: VerbInput, name: string): LineageSource {
-  const base = { name, cache: archiveCacheOf(context, input) }
+export function openLineageSource(
+  context: Context,
+  input: VerbInput,
+  name: string,
+  options: { readonly hasDigest?: boolean } = {},
+): LineageSource {
+  const cache = archiveCacheOf(context, input)
   if (isReference(name)) {
     const store = openStore(storePathOf(context, input))
-    return { store, name, readers: readersOf(store, base.cache), ...treeOfReference(store, name) }
+    return { store, name, readers: readersOf(store, cache), ...treeOfReference(store, name) }
   }
   const path = resolve(context.cwd, name)
   const store = openHistory(path)
-  const isFile = statSync(path).isFile()
+  const digest = options.hasDigest === true ? () => ({ sha256: sha256OfFile(path) }) : () => ({})
   return {
     store,
     name,
-    readers: readersOf(store, base.cache),
+    readers: readersOf(store, cache),
     tree: describedBuild(store).rootTree,
-    ...(isFile ? { image: { name: basename(path), sha256: sha256OfFile(path) } } : {}),
+    ...(statSync(path).isFile() ? { image: { name: basename(path), ...digest() } } : {}),
   }
 }
 

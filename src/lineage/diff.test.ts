@@ -106,6 +106,39 @@ test('a difference in a tool that a step used is found in the history of the too
   )
 })
 
+test('of two overlays each path is laid to the one it came from, and to what that was made of', async () => {
+  const history = (source: string, setting: string) => {
+    const { store, blob, tree, step } = historyBuilder()
+    const base = { 'etc/hostname': 'a host of this name\n' }
+    step({ command: 'op:make', inputs: [['seed', 'file', blob('seed')]], outputs: [['root', 'tree', tree(base)]] })
+    const [program, plain] = [
+      { 'usr/bin/p': `compiled ${source}, long enough` },
+      { 'etc/p.conf': `${setting}, long enough` },
+    ]
+    step({ command: ['cc'], inputs: [['p.c', 'file', blob(source)]], outputs: [['overlay', 'tree', tree(program)]] })
+    const root = tree({ ...base, ...program, ...plain })
+    step({
+      command: 'op:overlay',
+      inputs: [
+        ['root', 'tree', tree(base)],
+        ['overlay', 'overlay', tree(plain)],
+        ['program', 'overlay', tree(program)],
+      ],
+      outputs: [['root', 'tree', root]],
+    })
+    return { store, tree: root, readers: archiveReaders(store), name: source }
+  }
+  const { groups } = await diffHistories(history('one', 'red'), history('two', 'blue'))
+  const shown = groups.map(({ cause, files }) => [
+    cause?.change.kind === 'input' ? cause.change.a?.name : cause?.change.kind,
+    files.map(file => file.path),
+  ])
+  assert.deepEqual(shown, [
+    ['p.c', ['/usr/bin/p']],
+    ['overlay', ['/etc/p.conf']],
+  ])
+})
+
 test('trees without receipts are compared all the same, and the text says that nothing explains them', async () => {
   const lone = (text: string) => {
     const { store, tree } = historyBuilder()

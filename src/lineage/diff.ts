@@ -2,7 +2,7 @@ import type { Reference } from '../core/mod.ts'
 import type { StoreReader } from '../store/mod.ts'
 import type { ArchiveReaders } from './archive.ts'
 import { type BytePath, showPath } from './byte-path.ts'
-import { buildGraph, type Graph, type GraphStep } from './graph.ts'
+import { buildGraph, type Graph } from './graph.ts'
 import { type Cause, compareHistories, compareReceipts, type StepPair } from './history-compare.ts'
 import { changedFields, type Origin, originFinder } from './origin.ts'
 import { contentKey } from './step-sources.ts'
@@ -117,9 +117,16 @@ async function causeOf(
   const pair = pairs.findLast(candidate => startsHere(candidate, found.path, a, b))
   if (pair === undefined) return undefined
   const own = causes.filter(cause => cause.a === pair.a?.step && cause.b === pair.b?.step)
-  if (own.length <= 1) return own[0] ?? upstream(pair, causes, pairs)
+  const aside = causes.filter(cause => cause.through.length > 0)
+  if (own.length + aside.length <= 1) return own[0] ?? aside[0]
   const inputs = await inputsOf(found.path, a, b)
-  return own.find(cause => isAboutInput(cause, inputs)) ?? own.find(cause => cause.change.kind !== 'input') ?? own[0]
+  return (
+    own.find(cause => isAboutInput(cause, inputs)) ??
+    aside.find(cause => cause.through.some(ref => inputs.has(ref))) ??
+    own.find(cause => cause.change.kind !== 'input') ??
+    own[0] ??
+    aside[0]
+  )
 }
 
 /**
@@ -146,13 +153,6 @@ function isSameAt(path: BytePath, a: TreeSide, b: TreeSide): boolean {
   return (
     contentKey(a.trees, a.tree, left) === contentKey(b.trees, b.tree, right) && changedFields(left, right).length === 0
   )
-}
-
-/** A step that only passed on what came from the side: the cause lies with a tool or tree that it used. */
-function upstream(pair: StepPair, causes: readonly Cause[], pairs: readonly StepPair[]): Cause | undefined {
-  const inSpine = new Set<GraphStep | undefined>(pairs.flatMap(({ a, b }) => [a?.step, b?.step]))
-  const aside = causes.filter(cause => !inSpine.has(cause.a) && !inSpine.has(cause.b))
-  return aside[0] ?? causes.find(cause => cause.a === pair.a?.step || cause.b === pair.b?.step)
 }
 
 async function inputsOf(path: BytePath, a: Side, b: Side): Promise<ReadonlySet<Reference>> {

@@ -15,6 +15,8 @@ export interface Cause {
   readonly a: GraphStep | undefined
   readonly b: GraphStep | undefined
   readonly change: StepChange | { readonly kind: 'step-added' } | { readonly kind: 'step-removed' }
+  /** Artifacts of either side through which the comparison came here, aside from the spine. */
+  readonly through: readonly Reference[]
 }
 
 export interface HistoryComparison {
@@ -55,6 +57,8 @@ interface CauseFinder {
 function causeFinder(graphA: Graph, graphB: Graph): CauseFinder {
   const causes: Cause[] = []
   const seen = new Set<string>()
+  const through: Reference[] = []
+  const add = (cause: Omit<Cause, 'through'>): void => void causes.push({ ...cause, through: [...through] })
   const isMadeInA = (ref: Reference): boolean => graphA.producersOf(ref).length > 0
   const isMadeInB = (ref: Reference): boolean => graphB.producersOf(ref).length > 0
   const finder: CauseFinder = {
@@ -65,8 +69,8 @@ function causeFinder(graphA: Graph, graphB: Graph): CauseFinder {
       const pairs = align(left, right)
       for (const pair of pairs) {
         if (pair.a !== undefined && pair.b !== undefined) finder.compareStep(pair.a.step, pair.b.step, depth)
-        else if (pair.a !== undefined) causes.push({ a: pair.a.step, b: undefined, change: { kind: 'step-removed' } })
-        else if (pair.b !== undefined) causes.push({ a: undefined, b: pair.b.step, change: { kind: 'step-added' } })
+        else if (pair.a !== undefined) add({ a: pair.a.step, b: undefined, change: { kind: 'step-removed' } })
+        else if (pair.b !== undefined) add({ a: undefined, b: pair.b.step, change: { kind: 'step-added' } })
       }
       return pairs
     },
@@ -76,7 +80,7 @@ function causeFinder(graphA: Graph, graphB: Graph): CauseFinder {
       seen.add(key)
       const { changes, derived } = compareSteps(a, b, isMadeInA, isMadeInB)
       for (const [left, right] of derived) compareArtifacts(left, right, depth + 1)
-      causes.push(...changes.map(change => ({ a, b, change })))
+      for (const change of changes) add({ a, b, change })
     },
   }
   /** What earlier steps made: the tree before was compared already, other trees and files lead aside. */
@@ -88,8 +92,10 @@ function causeFinder(graphA: Graph, graphB: Graph): CauseFinder {
     const key = `${a} ${b}`
     if (seen.has(key) || depth > MAX_DEPTH) return
     seen.add(key)
+    through.push(a, b)
     if (isTree) finder.compareTrees(a, b, depth)
     else finder.compareStep(makerA, makerB, depth)
+    through.length -= 2
   }
   return finder
 }

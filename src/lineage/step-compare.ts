@@ -1,7 +1,6 @@
 import type { Command, Environment, Reference } from '../core/mod.ts'
 import { showText } from './byte-path.ts'
 import type { GraphInput, GraphStep } from './graph.ts'
-import { commandLine } from './step-name.ts'
 
 /** One way in which two steps of the same place in two histories differ by themselves, not because of earlier steps. */
 export type StepChange =
@@ -75,10 +74,21 @@ function sideOf(input: GraphInput): InputSide {
   return { name: showText(input.name ?? input.ref), ref: input.ref }
 }
 
-/** The whole command where it is all new; where only the script differs, the lines that do. */
+/** What differs: words and lines that both commands begin or end with are left out. */
 function commandSides(a: Command, b: Command): { readonly a: string; readonly b: string } {
-  const [left, right] = [commandLine(a), commandLine(b)]
-  return left === right ? { a: detailsOf(a), b: detailsOf(b) } : { a: left, b: right }
+  const [left, right] = [commandLines(a), commandLines(b)]
+  let start = 0
+  while (start < left.length && left[start] === right[start]) start++
+  let end = 0
+  while (end < left.length - start && end < right.length - start && left.at(-1 - end) === right.at(-1 - end)) end++
+  if (start === left.length && start === right.length) return { a: detailsOf(a), b: detailsOf(b) }
+  const shown = (lines: readonly string[]): string =>
+    `${start > 0 ? '… ' : ''}${showText(lines.slice(start, lines.length - end).join(' ⏎ '))}${end > 0 ? ' …' : ''}`
+  return { a: shown(left), b: shown(right) }
+}
+
+function commandLines(command: Command): readonly string[] {
+  return (command.argv ?? [command.builtin ?? '']).flatMap(word => word.trim().split(/\s*\n\s*/))
 }
 
 function detailsOf(command: Command): string {

@@ -42,6 +42,8 @@ export const COREUTILS: FakePackage = {
 }
 
 export interface DebianHistoryOptions {
+  /** Where the history goes; default a store in memory. */
+  readonly store?: Store
   readonly packages?: readonly FakePackage[]
   /** Body of the file that the recipe step writes. */
   readonly issue?: string
@@ -53,7 +55,7 @@ export interface DebianHistoryOptions {
 export async function debianHistory(options: DebianHistoryOptions = {}): Promise<DebianHistory> {
   const { packages = [OPENSSL, COREUTILS], issue = 'Authority host, made by a step\n', hasKeyring = true } = options
   const archive = await fakeArchive(packages)
-  const builder = historyBuilder()
+  const builder = historyBuilder(options.store)
   const { store, blob, tree, step } = builder
   const downloads = [...archive.responses].map(([url, body]) => {
     const isForged = options.isReleaseForged === true && url.endsWith('InRelease')

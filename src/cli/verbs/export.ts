@@ -26,7 +26,9 @@ export const verb: Verb = {
 async function write(context: Context, input: VerbInput): Promise<undefined> {
   const format = input.text('format')
   if (!isExportFormat(format)) throw new AslError('USAGE', `There is no format "${format}"`)
-  const { store, tree, receipt, image, name } = openLineageSource(context, input, input.arg('SOURCE'))
+  const { store, tree, receipt, image, name } = openLineageSource(context, input, input.arg('SOURCE'), {
+    hasDigest: true,
+  })
   try {
     const text = exportHistory(
       {

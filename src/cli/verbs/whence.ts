@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { AslError } from '../../core/mod.ts'
 import {
   bytePathOf,
@@ -56,7 +57,7 @@ async function whence(context: Context, input: VerbInput): Promise<number | unde
 async function answer(context: Context, input: VerbInput, asker: WhenceAsker, path: string): Promise<undefined> {
   const found = await asker.whence(bytePathOf(path))
   const svg = input.tryText('svg')
-  if (svg !== undefined) writeFileAtomic(svg, drawWhence(found))
+  if (svg !== undefined) writeFileAtomic(resolve(context.cwd, svg), drawWhence(found))
   context.print(input.flag('json') ? JSON.stringify(jsonView(found)) : formatWhence(found))
 }
 
