@@ -79,10 +79,13 @@ export function openStraceActs(cwd: RawPath, sink: StraceSink): StraceActs {
 /** @returns the pid of a process that the call has started */
 function takeCall(call: TracedCall, view: ProcessView, sink: StraceSink): number | undefined {
   const { name, args, result } = call
+  const noteCwd = (folder: string | undefined): void => {
+    if (folder?.startsWith('AT_FDCWD') === true) view.cwd = descriptorPath(folder) ?? view.cwd
+  }
   /** The path argument `at`, relative to the descriptor before it for the calls that have one. */
   const at = (folder: number | undefined, path: number): RawPath | undefined => {
     const shown = folder === undefined ? undefined : descriptorPath(args[folder])
-    if (folder !== undefined && args[folder]?.startsWith('AT_FDCWD') && shown !== undefined) view.cwd = shown
+    if (folder !== undefined) noteCwd(args[folder])
     const text = quotedText(args[path])
     if (text === undefined) return shown === undefined ? undefined : view.mounts.outside(shown)
     if (text === '' && folder !== undefined && shown === undefined) return undefined
@@ -100,14 +103,15 @@ function takeCall(call: TracedCall, view: ProcessView, sink: StraceSink): number
   }
   switch (name) {
     case 'open':
-      return opened(call, args[1], at(undefined, 0), view, sink)
+      return opened(call, args[1], () => at(undefined, 0), view, sink)
     case 'creat':
-      return opened(call, 'O_WRONLY|O_CREAT|O_TRUNC', at(undefined, 0), view, sink)
+      return opened(call, 'O_WRONLY|O_CREAT|O_TRUNC', () => at(undefined, 0), view, sink)
     case 'openat':
     case 'openat2':
-      return opened(call, args[2], at(0, 1), view, sink)
+      noteCwd(args[0])
+      return opened(call, args[2], () => at(0, 1), view, sink)
     case 'open_by_handle_at':
-      return opened(call, args[2], undefined, view, sink)
+      return opened(call, args[2], () => undefined, view, sink)
     case 'execve':
       return told(at(undefined, 0), path => sink.executed(realPath(path)))
     case 'execveat': {
@@ -214,14 +218,18 @@ function takeCall(call: TracedCall, view: ProcessView, sink: StraceSink): number
 function opened(
   call: TracedCall,
   flags: string | undefined,
-  named: RawPath | undefined,
+  named: () => RawPath | undefined,
   view: ProcessView,
   sink: StraceSink,
 ): undefined {
   if (isDeletedDescriptor(call.result) || hasFlag(flags, 'O_PATH')) return
   const isShown = call.result.includes('<')
-  const path = isShown ? outsideOf(call.result, view) : named && realPath(named)
+  const path = isShown ? outsideOf(call.result, view) : real(named())
   if (path !== undefined) sink.opened(path, { flags: flags ?? '' })
+}
+
+function real(path: RawPath | undefined): RawPath | undefined {
+  return path === undefined ? undefined : realPath(path)
 }
 
 function outsideOf(descriptor: string | undefined, view: ProcessView): RawPath | undefined {
