@@ -1,3 +1,4 @@
+import { readlinkSync } from 'node:fs'
 import { pathOnDisk, realPath } from './path-on-disk.ts'
 import type { RawPath } from './raw-path.ts'
 import {
@@ -26,6 +27,8 @@ export interface StraceSink {
   /** A program that is no file, a socket that somebody was asked over. */
   special(what: string): void
   network(): void
+  /** Something was opened or changed whose name strace could not read: the process is not dumpable, or gone. */
+  blind(): void
   ended(pid: number): void
   started(pid: number): void
 }
@@ -47,6 +50,12 @@ export function openStraceActs(cwd: RawPath, sink: StraceSink): StraceActs {
     if (line.kind === 'end') {
       views.delete(line.pid)
       sink.ended(line.pid)
+      return
+    }
+    if (line.kind === 'superseded') {
+      const program = tryProgramOf(line.pid)
+      if (program === undefined) sink.blind()
+      else sink.executed(program)
       return
     }
     const childPid = takeCall(line.call, view, sink)
@@ -87,6 +96,7 @@ function takeCall(call: TracedCall, view: ProcessView, sink: StraceSink): number
     const shown = folder === undefined ? undefined : descriptorPath(args[folder])
     if (folder !== undefined) noteCwd(args[folder])
     const text = quotedText(args[path])
+    if (text === undefined && args[path]?.startsWith('0x') === true) sink.blind()
     if (text === undefined) return shown === undefined ? undefined : view.mounts.outside(shown)
     if (text === '' && folder !== undefined && shown === undefined) return undefined
     return pathOnDisk(view, pathInside(view, shown, text))
@@ -202,6 +212,12 @@ function takeCall(call: TracedCall, view: ProcessView, sink: StraceSink): number
     case 'socket':
       if (!/^AF_(UNIX|LOCAL|NETLINK)/.test(args[0] ?? '')) sink.network()
       return undefined
+    case 'bind': {
+      const text = quotedText(/sun_path=(".*")/.exec(args[1] ?? '')?.[1])
+      return told(text === undefined ? undefined : pathOnDisk(view, pathInside(view, undefined, text)), path =>
+        sink.created(path, false),
+      )
+    }
     case 'connect':
       if (args[1]?.includes('AF_UNIX') === true) sink.special(`socket ${/sun_path=(@?".*")/.exec(args[1])?.[1] ?? ''}`)
       return undefined
@@ -226,6 +242,15 @@ function opened(
   const isShown = call.result.includes('<')
   const path = isShown ? outsideOf(call.result, view) : real(named())
   if (path !== undefined) sink.opened(path, { flags: flags ?? '' })
+}
+
+/** What the process is running now. */
+function tryProgramOf(pid: number): RawPath | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`, 'latin1') as RawPath
+  } catch {
+    return undefined // gone, or not ours to look into
+  }
 }
 
 function real(path: RawPath | undefined): RawPath | undefined {
