@@ -75,7 +75,8 @@ function isPlain(change: Changed, isFilled: boolean, { umask, uid, gid }: LayerO
   const mode = Number(stat.mode) & 0o7777
   const isOurs = Number(stat.uid) === uid && Number(stat.gid) === gid
   if (stat.isFile()) {
-    return isOurs && stat.nlink === 1n && (!change.isNew || mode === (0o666 & ~umask)) && !change.hasNewAttributes
+    const isPlainNew = mode === (0o666 & ~umask) && stat.nlink === 1n
+    return isOurs && !change.hasNewAttributes && (!change.isNew || isPlainNew)
   }
   if (!stat.isDirectory()) return false
   if (!change.isNew) return !change.hasNewAttributes

@@ -6,7 +6,7 @@ import type { Ledger } from './ledger.ts'
 import type { Reason } from './observation.ts'
 import { openOldFiles } from './old-files.ts'
 import { realPath } from './path-on-disk.ts'
-import { pathBytes, type RawPath } from './raw-path.ts'
+import { isWithin, pathBytes, type RawPath, rebasePath } from './raw-path.ts'
 
 /**
  * Reads files right after a tracer has told that a process opened them. The process goes on meanwhile, so a content
@@ -15,6 +15,8 @@ import { pathBytes, type RawPath } from './raw-path.ts'
 export interface EagerReads {
   /** A file or folder was opened; `path` is its name now. */
   opened(path: RawPath, how: { readonly keepsContent: boolean; readonly changes: boolean }): void
+  /** A folder was opened. */
+  listed(path: RawPath): void
   /** A program was started: its interpreters, which no call names, were opened by the kernel. */
   executed(path: RawPath): void
   /** The file is about to be, or has just been, cut or changed by name. */
@@ -44,6 +46,8 @@ export function openEagerReads(options: EagerReadsOptions): EagerReads {
   const overwritten = new Set<RawPath>()
   const listed = new Set<RawPath>()
   const special = new Set<RawPath>()
+  /** Gone before we came: moved perhaps, which we shall know in the end. */
+  const missed = new Set<RawPath>()
   const later: { readonly path: RawPath; readonly before: RawPath; readonly identity: Buffer }[] = []
 
   const lose = (before: RawPath, reason: Reason): void => {
@@ -104,7 +108,7 @@ export function openEagerReads(options: EagerReadsOptions): EagerReads {
       const errno = errnoOf(error) ?? ''
       if (errno === 'EACCES' || errno === 'EPERM') lose(before, 'unreadable')
       else if (errno === 'ENXIO' || errno === 'ENODEV') special.add(path)
-      else if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errno)) lose(before, 'old-content-lost')
+      else if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errno)) missed.add(before)
       else throw error
       return
     }
@@ -113,6 +117,15 @@ export function openEagerReads(options: EagerReadsOptions): EagerReads {
       isKept = use(fd)
     } finally {
       if (!isKept) closeSync(fd)
+    }
+  }
+  const findMissed = (): void => {
+    const { moved } = ledger.summary()
+    for (const before of [...missed]) {
+      const move = moved.find(([from]) => isWithin(before, from))
+      const now = move === undefined ? undefined : rebasePath(before, ...move)
+      if (now !== undefined) withFile(now, before, fd => meet(fd, before, now))
+      if (!reads.has(before) && !lost.has(before)) lose(before, 'old-content-lost')
     }
   }
   const executed = (path: RawPath, depth: number): void => {
@@ -129,12 +142,17 @@ export function openEagerReads(options: EagerReadsOptions): EagerReads {
       if (!keepsContent && before !== undefined && !reads.has(before)) overwritten.add(before)
       ledger.touched(path, 'content')
     },
+    listed(path) {
+      const before = options.isExcluded(path) ? undefined : ledger.origin(path)
+      if (before !== undefined) listed.add(before)
+    },
     executed: path => executed(path, 0),
     overwrote(path) {
       const before = ledger.origin(path)
       if (before !== undefined && !reads.has(before)) overwritten.add(before)
     },
     finish() {
+      findMissed()
       while (later.length > 0) readLater()
       if (files.finish().length > 0) onLoss('old-content-lost')
       const contents = new Map<RawPath, SeenContent | undefined>()

@@ -20,6 +20,7 @@ export interface Changed {
   /** False when only attributes, or the content of a file that was there, may differ. */
   readonly isNew: boolean
   readonly hasNewAttributes: boolean
+  readonly hasNewContent: boolean
 }
 
 export function readEndState(observation: Observation, isExcluded: (path: RawPath) => boolean): EndState {
@@ -30,6 +31,7 @@ export function readEndState(observation: Observation, isExcluded: (path: RawPat
       stat,
       isNew: (change & CHANGE.name) !== 0,
       hasNewAttributes: (change & CHANGE.attributes) !== 0,
+      hasNewContent: (change & CHANGE.content) !== 0,
     })
   }
   for (const [path, change] of names.touched) {

@@ -131,7 +131,9 @@ export function openLedger(): Ledger {
         touched: [...touched],
         lost: [...lost],
         temporary: [...temporary].filter(path => !origins.has(path)),
-        moved: [...origins].filter(([path, before]) => before !== MADE && before !== path) as [RawPath, RawPath][],
+        moved: [...origins].flatMap(([path, before]): (readonly [RawPath, RawPath])[] =>
+          before === MADE || before === path ? [] : [[before, path]],
+        ),
         made: [...origins].filter(([, before]) => before === MADE).map(([path]) => path),
       }
     },

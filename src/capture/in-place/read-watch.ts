@@ -55,7 +55,7 @@ export function openReadWatch(options: ReadWatchOptions): ReadWatch {
 
   /** The name of the file before the run; `undefined` when the run made it, or when nobody wants to know. */
   const nameBefore = (path: RawPath, facts: FileFacts): RawPath | undefined => {
-    shown.add(path)
+    shown.add(path.replace(/ \(deleted\)$/, '') as RawPath)
     if (options.isExcluded(path)) return undefined
     if (!facts.isRegular) {
       special.add(path)

@@ -21,11 +21,11 @@ import { cachingWriter } from './caching-writer.ts'
 import { type CaptureContext, UMASK } from './capture-request.ts'
 import { putChangeLayer } from './change-layer.ts'
 import { putTree, STDIN_NAME } from './declared-inputs.ts'
-import { readEndState, tryStat } from './end-state.ts'
+import { type Changed, type EndState, readEndState, tryStat } from './end-state.ts'
 import { type Finding, findingsOf } from './findings.ts'
 import { putReadInputs } from './input-entries.ts'
 import type { LogFile } from './logs.ts'
-import type { CommandEnd, ObservedRun } from './observation.ts'
+import type { CommandEnd, Observation, ObservedRun, Reason } from './observation.ts'
 import { putOutputFiles, requireOutputs } from './output-entries.ts'
 import { pathText, type RawPath } from './raw-path.ts'
 import { receiptOnlyWriter } from './receipt-only-writer.ts'
@@ -111,7 +111,7 @@ function gather(
   const read = putReadInputs(writer, { observation, end: state, naming, outputs: output.files, store: host.store })
   const outputs = [...output.entries, ...rootsAfter, ...(layer === undefined ? [] : [layer])]
   const inputs = mergeInputs(declared, read.entries)
-  const inputReasons = [...observation.inputReasons, ...read.reasons]
+  const inputReasons = [...observation.inputReasons, ...read.reasons, ...unseenOverwrites(state, observation)]
   const outputReasons = [...observation.outputReasons, ...output.reasons]
   const trace = putTrace(writer, {
     ...{ observation, end: state, read, inputReasons, outputReasons },
@@ -138,6 +138,15 @@ function gather(
       ...{ inputs, outputs, read },
     }),
   }
+}
+
+/** A file from before the run has other content now, and nobody saw it being opened: cut by name, or mapped before. */
+function unseenOverwrites({ changed }: EndState, { reads, overwritten, names }: Observation): readonly Reason[] {
+  const known = new Set<RawPath>([...reads.keys(), ...overwritten])
+  const before = new Map(names.moved.map(([from, to]) => [to, from]))
+  const isUnseen = ([path, change]: readonly [RawPath, Changed]): boolean =>
+    change.hasNewContent && !change.isNew && change.stat.isFile() && !known.has(before.get(path) ?? path)
+  return [...changed].some(isUnseen) ? ['old-content-lost'] : []
 }
 
 /** What was declared wins over what was seen under the same name: it was read before the command could change it. */

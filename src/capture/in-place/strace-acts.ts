@@ -1,3 +1,4 @@
+import { readlinkSync } from 'node:fs'
 import { pathOnDisk, realPath } from './path-on-disk.ts'
 import type { RawPath } from './raw-path.ts'
 import {
@@ -26,6 +27,8 @@ export interface StraceSink {
   /** A program that is no file, a socket that somebody was asked over. */
   special(what: string): void
   network(): void
+  /** Something was opened or changed whose name strace could not read: the process is not dumpable, or gone. */
+  blind(): void
   ended(pid: number): void
   started(pid: number): void
 }
@@ -47,6 +50,12 @@ export function openStraceActs(cwd: RawPath, sink: StraceSink): StraceActs {
     if (line.kind === 'end') {
       views.delete(line.pid)
       sink.ended(line.pid)
+      return
+    }
+    if (line.kind === 'superseded') {
+      const program = tryProgramOf(line.pid)
+      if (program === undefined) sink.blind()
+      else sink.executed(program)
       return
     }
     const childPid = takeCall(line.call, view, sink)
@@ -79,11 +88,15 @@ export function openStraceActs(cwd: RawPath, sink: StraceSink): StraceActs {
 /** @returns the pid of a process that the call has started */
 function takeCall(call: TracedCall, view: ProcessView, sink: StraceSink): number | undefined {
   const { name, args, result } = call
+  const noteCwd = (folder: string | undefined): void => {
+    if (folder?.startsWith('AT_FDCWD') === true) view.cwd = descriptorPath(folder) ?? view.cwd
+  }
   /** The path argument `at`, relative to the descriptor before it for the calls that have one. */
   const at = (folder: number | undefined, path: number): RawPath | undefined => {
     const shown = folder === undefined ? undefined : descriptorPath(args[folder])
-    if (folder !== undefined && args[folder]?.startsWith('AT_FDCWD') && shown !== undefined) view.cwd = shown
+    if (folder !== undefined) noteCwd(args[folder])
     const text = quotedText(args[path])
+    if (text === undefined && args[path]?.startsWith('0x') === true) sink.blind()
     if (text === undefined) return shown === undefined ? undefined : view.mounts.outside(shown)
     if (text === '' && folder !== undefined && shown === undefined) return undefined
     return pathOnDisk(view, pathInside(view, shown, text))
@@ -100,14 +113,15 @@ function takeCall(call: TracedCall, view: ProcessView, sink: StraceSink): number
   }
   switch (name) {
     case 'open':
-      return opened(call, args[1], at(undefined, 0), view, sink)
+      return opened(call, args[1], () => at(undefined, 0), view, sink)
     case 'creat':
-      return opened(call, 'O_WRONLY|O_CREAT|O_TRUNC', at(undefined, 0), view, sink)
+      return opened(call, 'O_WRONLY|O_CREAT|O_TRUNC', () => at(undefined, 0), view, sink)
     case 'openat':
     case 'openat2':
-      return opened(call, args[2], at(0, 1), view, sink)
+      noteCwd(args[0])
+      return opened(call, args[2], () => at(0, 1), view, sink)
     case 'open_by_handle_at':
-      return opened(call, args[2], undefined, view, sink)
+      return opened(call, args[2], () => undefined, view, sink)
     case 'execve':
       return told(at(undefined, 0), path => sink.executed(realPath(path)))
     case 'execveat': {
@@ -198,6 +212,12 @@ function takeCall(call: TracedCall, view: ProcessView, sink: StraceSink): number
     case 'socket':
       if (!/^AF_(UNIX|LOCAL|NETLINK)/.test(args[0] ?? '')) sink.network()
       return undefined
+    case 'bind': {
+      const text = quotedText(/sun_path=(".*")/.exec(args[1] ?? '')?.[1])
+      return told(text === undefined ? undefined : pathOnDisk(view, pathInside(view, undefined, text)), path =>
+        sink.created(path, false),
+      )
+    }
     case 'connect':
       if (args[1]?.includes('AF_UNIX') === true) sink.special(`socket ${/sun_path=(@?".*")/.exec(args[1])?.[1] ?? ''}`)
       return undefined
@@ -214,14 +234,27 @@ function takeCall(call: TracedCall, view: ProcessView, sink: StraceSink): number
 function opened(
   call: TracedCall,
   flags: string | undefined,
-  named: RawPath | undefined,
+  named: () => RawPath | undefined,
   view: ProcessView,
   sink: StraceSink,
 ): undefined {
   if (isDeletedDescriptor(call.result) || hasFlag(flags, 'O_PATH')) return
   const isShown = call.result.includes('<')
-  const path = isShown ? outsideOf(call.result, view) : named && realPath(named)
+  const path = isShown ? outsideOf(call.result, view) : real(named())
   if (path !== undefined) sink.opened(path, { flags: flags ?? '' })
+}
+
+/** What the process is running now. */
+function tryProgramOf(pid: number): RawPath | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`, 'latin1') as RawPath
+  } catch {
+    return undefined // gone, or not ours to look into
+  }
+}
+
+function real(path: RawPath | undefined): RawPath | undefined {
+  return path === undefined ? undefined : realPath(path)
 }
 
 function outsideOf(descriptor: string | undefined, view: ProcessView): RawPath | undefined {

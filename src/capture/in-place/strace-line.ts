@@ -1,9 +1,12 @@
 import type { RawPath } from './raw-path.ts'
 
-/** One line of `strace -f -y -z`: a call that succeeded, or the end of a process. */
+/** One line of `strace -f -y -z`. */
 export type StraceLine =
+  /** A call that succeeded. */
   | { readonly kind: 'call'; readonly pid: number; readonly call: TracedCall }
   | { readonly kind: 'end'; readonly pid: number }
+  /** A thread that was not the first has executed a program: it goes on under this pid, and its call is not shown. */
+  | { readonly kind: 'superseded'; readonly pid: number }
 
 export interface TracedCall {
   readonly name: string
@@ -12,14 +15,14 @@ export interface TracedCall {
   readonly result: string
 }
 
-const LINE = /^(\d+) +(?:([a-z0-9_]+)\(|(\+\+\+))/
+const LINE = /^(\d+) +(?:([a-z0-9_]+)\(|\+\+\+ (superseded)?)/
 
 /** One character per byte. `undefined` for a line that says neither: what strace tells about itself. */
 export function parseStraceLine(line: string): StraceLine | undefined {
   const found = LINE.exec(line)
   if (found === null) return undefined
   const pid = Number(found[1])
-  if (found[3] !== undefined) return { kind: 'end', pid }
+  if (found[2] === undefined) return { kind: found[3] === undefined ? 'end' : 'superseded', pid }
   const args: string[] = []
   const end = splitArguments(line, found[0].length, args)
   const result = line.indexOf('=', end)

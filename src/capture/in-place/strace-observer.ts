@@ -20,7 +20,7 @@ const CALLS = [
   'chdir fchdir chroot pivot_root mount unshare ?fork ?vfork clone ?clone3',
   '?rename ?renameat renameat2 ?link linkat ?unlink unlinkat ?rmdir ?mkdir mkdirat ?symlink symlinkat ?mknod mknodat',
   'truncate ?chmod fchmod fchmodat ?fchmodat2 ?chown ?lchown fchown fchownat ?utime ?utimes utimensat ?futimesat',
-  'setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr socket connect io_uring_setup',
+  'setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr socket bind connect io_uring_setup',
 ]
   .join(' ')
   .replaceAll(' ', ',')
@@ -95,8 +95,9 @@ export async function observeWithStrace(command: CommandOrder, options: ObserveO
       const changes = /O_WRONLY|O_RDWR|O_TRUNC/.test(flags)
       if (changes && flags.includes('O_EXCL') && flags.includes('O_CREAT'))
         named(path, () => ledger.created(path, false))
-      else if (flags.includes('O_CREAT') && isMadeNow(path, startNs)) named(path, () => made(path))
-      reads.opened(path, { changes, keepsContent: !flags.includes('O_TRUNC') })
+      else if (flags.includes('O_CREAT') && isMadeNow(path, startNs)) named(path, () => ledger.created(path, false))
+      if (flags.includes('O_DIRECTORY')) reads.listed(path)
+      else reads.opened(path, { changes, keepsContent: !flags.includes('O_TRUNC') })
     },
     executed(path) {
       if (isKernelPath(path)) special.add(`program ${pathText(path)}`)
@@ -121,12 +122,13 @@ export async function observeWithStrace(command: CommandOrder, options: ObserveO
     },
     attributed: path => named(path, () => ledger.touched(path, 'attributes')),
     special: what => void special.add(what),
+    blind() {
+      inputReasons.add('tracer-refused')
+      outputReasons.add('tracer-refused')
+    },
     network() {
       isNetworkSilent = false
     },
-  }
-  const made = (path: RawPath): void => {
-    if (ledger.origin(path) !== undefined) ledger.created(path, false)
   }
   const acts = openStraceActs(rawPath(command.cwd), sink)
   const log = openLinePipe(join(options.folder, 'strace.log'), line => acts.take(line))
