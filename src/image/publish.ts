@@ -7,12 +7,22 @@ import {
   openSync,
   renameSync,
   rmSync,
+  statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { encodeJson, type Json, type OutputEntry, type Reference, type Sha256, sha256Stream } from '../core/mod.ts'
+import {
+  encodeJson,
+  type Json,
+  type OutputEntry,
+  parseSha256,
+  type Reference,
+  type Sha256,
+  sha256Stream,
+} from '../core/mod.ts'
 import { loadReceipt, type StoreReader } from '../store/mod.ts'
-import { writeAll, writeFileAtomic } from '../sys/mod.ts'
+import { tryReadFile, writeAll, writeFileAtomic } from '../sys/mod.ts'
 import type { BuildResult, BuildSources } from './build.ts'
 
 export interface Published {
@@ -32,41 +42,65 @@ export interface PublishOptions {
   readonly recipeFolder: string
   readonly variant: string
   readonly source: { readonly gitSha: string | null; readonly isDirty: boolean }
-  /** Draws the steps of the build; beside the image, never inside. */
-  readonly drawing?: string
+  /** Draws the steps of the build; beside the image, never inside. Asked only when something is written. */
+  readonly draw: () => Promise<string>
 }
 
 /**
  * Writes one variant beside its manifest, digests, receipts and drawing: everything in a folder that gets its name when
- * it is complete. What was there before is replaced as a whole.
+ * it is complete. What was there before is replaced as a whole; when it is the same variant, it is left as it is.
  */
-export function publishVariant(
+export async function publishVariant(
   store: StoreReader,
   sources: BuildSources,
   result: BuildResult,
   options: PublishOptions,
-): Published {
+): Promise<Published> {
   const folder = join(options.recipeFolder, options.variant, sources.arch)
+  const there = tryPublished(folder, store, sources, result, options)
+  if (there !== undefined) return there
   const temporary = `${folder}.tmp`
   rmSync(temporary, { recursive: true, force: true })
   mkdirSync(join(temporary, 'receipts'), { recursive: true })
   const image = putOut(store, result.image, join(temporary, result.image.name))
-  const receipts = result.results.map(({ receiptRef }) => receiptRef)
-  for (const [i, ref] of receipts.entries()) {
-    const name = `${String(i + 1).padStart(3, '0')}-${ref.slice(4, 20)}`
-    writeFileSync(join(temporary, 'receipts', `${name}.fer`), store.read(ref))
+  // The image's own time is the epoch; a file that was touched since is written again by the next build.
+  utimesSync(join(temporary, result.image.name), sources.epoch, sources.epoch)
+  for (const [i, { receiptRef }] of result.results.entries()) {
+    const name = `${String(i + 1).padStart(3, '0')}-${receiptRef.slice(4, 20)}`
+    writeFileSync(join(temporary, 'receipts', `${name}.fer`), store.read(receiptRef))
   }
-  const drawing = options.drawing === undefined ? [] : [putText(temporary, 'dag.svg', options.drawing)]
-  const manifest = putText(
-    temporary,
-    'build-manifest.json',
-    manifestOf(store, sources, result, options, image).toString(),
-  )
-  const files = [image, manifest, ...drawing].sort((a, b) => (a.name < b.name ? -1 : 1))
-  writeFileSync(join(temporary, 'SHA256SUMS'), files.map(file => `${file.sha256}  ${file.name}\n`).join(''))
+  const drawing = putText(temporary, DRAWING, await options.draw())
+  const manifest = putText(temporary, MANIFEST, manifestOf(store, sources, result, options, image).toString())
+  const files = [image, manifest, drawing].sort((a, b) => (a.name < b.name ? -1 : 1))
+  writeFileSync(join(temporary, SUMS), files.map(file => `${file.sha256}  ${file.name}\n`).join(''))
   rmSync(folder, { recursive: true, force: true })
   renameSync(temporary, folder)
   return { folder, files }
+}
+
+const MANIFEST = 'build-manifest.json'
+const DRAWING = 'dag.svg'
+const SUMS = 'SHA256SUMS'
+
+/** What an earlier build has left, when it is what this one would write. */
+function tryPublished(
+  folder: string,
+  store: StoreReader,
+  sources: BuildSources,
+  result: BuildResult,
+  options: PublishOptions,
+): Published | undefined {
+  const sums = tryReadFile(join(folder, SUMS))?.toString('utf8') ?? ''
+  const files = [...sums.matchAll(/^([0-9a-f]{64}) {2}(.+)$/gm)].map(([, digest = '', name = '']): PublishedFile => {
+    const sizeBytes = statSync(join(folder, name), { throwIfNoEntry: false })?.size ?? -1
+    return { name, sizeBytes, sha256: parseSha256(digest) }
+  })
+  const image = files.find(file => file.name === result.image.name)
+  if (image === undefined || files.some(file => file.sizeBytes < 0) || image.sizeBytes !== result.image.size)
+    return undefined
+  if (statSync(join(folder, image.name)).mtimeMs !== sources.epoch * 1000) return undefined
+  const manifest = manifestOf(store, sources, result, options, image)
+  return tryReadFile(join(folder, MANIFEST))?.equals(manifest) === true ? { folder, files } : undefined
 }
 
 /** What was made, as canonical JSON: no time, host, user or path in it (reference images.md §5). */

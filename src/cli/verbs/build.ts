@@ -68,10 +68,14 @@ async function build(context: Context, input: VerbInput): Promise<number | undef
       return undefined
     }
     const result = await buildImage(sources, host, view.report)
-    const drawing = await draw(session, sources, result)
     const source = await sourceStateOf(context)
     const recipeFolder = join(outFolderOf(context, input), sources.recipe.name)
-    const published = publishVariant(session.store, sources, result, { recipeFolder, variant: 'iso', source, drawing })
+    const published = await publishVariant(session.store, sources, result, {
+      recipeFolder,
+      variant: 'iso',
+      source,
+      draw: () => draw(session, sources, result),
+    })
     view.close()
     showResult(context, input, result, published, context.clock.monotonicMs() - startedMs)
   } finally {
