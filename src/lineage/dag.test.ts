@@ -80,7 +80,7 @@ test('hostile names stay text', async () => {
   )
   step({
     command: ['/bin/sh', '-c', '</style><svg onload="alert(1)">'],
-    inputs: HOSTILE_NAMES.map((name, i) => [`${i}${name.toWellFormed()}`, 'download', blob(name)] as const),
+    inputs: HOSTILE_NAMES.map(name => [name.toWellFormed(), 'download', blob(name)] as const),
     outputs: [['</text>', 'tree', root]],
     vars: { '</svg>': '</svg>' },
   })
@@ -89,6 +89,29 @@ test('hostile names stay text', async () => {
     assertWellFormed(svg)
     assert.doesNotMatch(svg, /<script|<svg onload|href="javascript/)
   }
+})
+
+test('only http and https names become links', async () => {
+  const { store, blob, step } = historyBuilder()
+  const hosts = ['javascript:alert(1)', 'data:text/html,x', 'https://a.internal/x.tgz', 'http://b.internal/y.tgz']
+  for (const name of hosts) step({ command: ['use', name], inputs: [[name, 'download', blob(name)]] })
+  const svg = await drawDag(dagOf(store, buildGraph(store)))
+  const links = [...svg.matchAll(/href="([^"]*)"/g)].map(match => match[1]).sort()
+  assert.deepEqual(links, ['http://b.internal/y.tgz', 'https://a.internal/x.tgz'])
+})
+
+test('more trees than boxes share boxes', () => {
+  const { store, tree, step } = historyBuilder()
+  for (let i = 0; i < 120; i++) {
+    step({
+      command: ['make', `${i}`],
+      inputs: [['in', 'tree', tree({ in: `${i}` })]],
+      outputs: [['out', 'tree', tree({ out: `${i}` })]],
+    })
+  }
+  const dag = dagOf(store, buildGraph(store))
+  assert.ok(dag.nodes.length <= FOLD_LIMITS.maxSteps + FOLD_LIMITS.maxArtifacts, `${dag.nodes.length} boxes`)
+  assert.equal(dag.nodes.flatMap(node => node.refs).length, 360)
 })
 
 test('a chain of 5,000 different steps folds too, and circles do no harm', async () => {

@@ -23,9 +23,8 @@ export function historyOf(graph: Graph, tree: Reference, lastStep?: Reference): 
     const ways = waysTo(graph, at, at === tree ? lastStep : undefined)
     const start = ways.find(way => way.before === undefined)
     if (start !== undefined) return [...backFrom(arrivals, at), start]
-    const onward = ways.filter(way => way.before !== undefined && !arrivals.has(way.before))
     if (ways.length === 0) deadEnd ??= at
-    for (const way of onward) {
+    for (const way of ways) {
       if (way.before === undefined || arrivals.has(way.before)) continue
       arrivals.set(way.before, { made: way, from: at })
       queue.push(way.before)
@@ -47,8 +46,12 @@ function waysTo(graph: Graph, tree: Reference, lastStep: Reference | undefined):
   return chosen.flatMap(step =>
     step.outputs
       .filter(output => output.ref === tree)
-      .map(output => ({ step, after: tree, before: treeBefore(step, output.name), alternatives: producers.length - 1 }))
-      .filter(way => way.before !== tree),
+      .map(output => ({
+        step,
+        after: tree,
+        before: treeBefore(step, output.name),
+        alternatives: producers.length - 1,
+      })),
   )
 }
 

@@ -48,6 +48,7 @@ test('links on the way are followed and shown, and the old name of a merged fold
   assert.deepEqual(whence.file.followed, [{ path: '/bin', target: 'usr/bin' }])
   assert.equal(linkOf(whence, 'package').name, COREUTILS.name)
   assert.equal(linkOf(whence, 'package').member, '/bin/ls')
+  assert.match(linkOf(whence, 'package').proof.says, /of this path/)
   assert.equal(linkOf(whence, 'package').isListed, true)
 })
 

@@ -41,6 +41,7 @@ test('the official schema would refuse a document that breaks it', () => {
 
 test('CycloneDX names each package with version, package URL, digest and URL, and each step as a task', () => {
   const bom = JSON.parse(write('cyclonedx'))
+  assert.equal(bom.specVersion, '1.7')
   const openssl = bom.components.find((component: { name: string }) => component.name === 'openssl')
   assert.equal(openssl.purl, 'pkg:deb/debian/openssl@3.5.7-1~deb13u2?arch=amd64')
   const [url] = openssl.externalReferences
