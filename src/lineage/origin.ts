@@ -40,7 +40,7 @@ export type Source =
   /** Byte for byte a file of another tree, or of the tree before at another path: ask there again. */
   | { readonly kind: 'tree'; readonly from: SourceTree | 'before'; readonly tree: Reference; readonly path: BytePath }
   /** Written by the command itself, or by a program it started. */
-  | { readonly kind: 'made'; readonly owners: readonly PackageIdentity[] }
+  | { readonly kind: 'made'; readonly owners: readonly PackageIdentity[]; readonly isFolder?: boolean }
   /** No receipt names the tree that holds it. */
   | { readonly kind: 'unknown' }
 
@@ -86,6 +86,7 @@ export function originFinder(
     if (introduced === undefined) return { introduced, retouched, source: { kind: 'unknown' } }
     const read = sourcesOf(introduced)
     const owners = databases(introduced.after).ownersOf(path)
+    if (entry.type === 'd') return { introduced, retouched, source: { kind: 'made', owners, isFolder: true } }
     const key = contentKey(trees, tree, entry)
     const likely = [...owners.map(owner => owner.name), ...packageOfInfo(path)]
     const wanted = { path, entry, owners, members: await read.membersWith(key, likely), key }

@@ -1,5 +1,6 @@
 import type { Reference } from '../core/mod.ts'
 import type { StoreReader } from '../store/mod.ts'
+import type { PackageIdentity } from './archive.ts'
 import { type BytePath, showPath, showText } from './byte-path.ts'
 import type { Graph, GraphStep } from './graph.ts'
 import type { Origin, Source } from './origin.ts'
@@ -102,14 +103,7 @@ export async function sourceLinks(
     case 'input':
       return inputLinks(world, source.input, { by: 'content', says: 'the file is this input, byte for byte' })
     case 'made':
-      return step === undefined
-        ? []
-        : [
-            madeLink(
-              step,
-              source.owners.map(owner => `${owner.name} ${owner.version}`.trim()),
-            ),
-          ]
+      return step === undefined ? [] : [madeLink(step, ownerNames(source.owners), source.isFolder === true)]
     case 'unknown':
       return [unknownLink('no receipt of the store names this tree as its output')]
   }
@@ -195,7 +189,12 @@ async function releaseLinks(world: ChainWorld, step: GraphStep, input: NamedInpu
 
 const SHOWN_NAMES = 3
 
-function madeLink(step: GraphStep, owners: readonly string[]): WhenceLink {
+/** A package may list both names of a merged folder. */
+function ownerNames(owners: readonly PackageIdentity[]): readonly string[] {
+  return [...new Set(owners.map(owner => `${owner.name} ${owner.version}`.trim()))]
+}
+
+function madeLink(step: GraphStep, owners: readonly string[], isFolder = false): WhenceLink {
   const byRole = new Map<string, string[]>()
   for (const input of step.inputs) {
     const role = input.role ?? 'input'
@@ -208,7 +207,9 @@ function madeLink(step: GraphStep, owners: readonly string[]): WhenceLink {
       ([role, names]): InputGroup => ({ role, count: names.length, names: names.slice(0, SHOWN_NAMES).map(showText) }),
     )
     .sort((a, b) => (a.role < b.role ? -1 : 1))
-  const says = 'no input of the step holds these bytes, so the step wrote them'
+  const says = isFolder
+    ? 'a folder has no content of its own; the step made the first one here'
+    : 'no input of the step holds these bytes, so the step wrote them'
   return { kind: 'made', inputs, owners: owners.map(showText), proof: { by: 'receipt', says } }
 }
 

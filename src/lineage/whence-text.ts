@@ -97,7 +97,7 @@ export function describeLink(link: WhenceLink): readonly string[] {
       return [
         'by the step itself',
         `from ${link.inputs.map(groupText).join('; ') || 'no input'}`,
-        ...(link.owners.length === 0 ? [] : [`dpkg lists the path for ${link.owners.join(', ')}`]),
+        ...(link.owners.length === 0 ? [] : [`dpkg lists the path for ${firstOf(link.owners)}`]),
       ]
     case 'unknown':
       return [link.reason]
@@ -119,6 +119,13 @@ function runLine(run: RunView): string {
   if (run.host !== undefined) parts.push(`on ${run.host}`)
   if (run.observer !== undefined) parts.push(`observed by ${run.observer}`)
   return parts.join(' ')
+}
+
+const SHOWN_OWNERS = 4
+
+function firstOf(names: readonly string[]): string {
+  const more = names.length - SHOWN_OWNERS
+  return `${names.slice(0, SHOWN_OWNERS).join(', ')}${more > 0 ? ` and ${more} more` : ''}`
 }
 
 /** Names where they are few: a hundred URLs say less than their number. */

@@ -112,6 +112,13 @@ test('a link that leads out of the tree has an origin of its own', async () => {
   assert.equal(kinds(whence), 'tree ← step ← made')
 })
 
+test('a folder leads to the step that made it and the packages that list it', async () => {
+  const whence = await ask('/etc/ssl')
+  assert.equal(whence.file.type, 'd')
+  assert.equal(kinds(whence), 'tree ← step ← made')
+  assert.match(linkOf(whence, 'made').proof.says, /folder/)
+})
+
 test('an absent path is an error that names it', async () => {
   await assert.rejects(ask('/usr/bin/absent'), error => isAslError(error, 'PATH_NOT_FOUND'))
 })
