@@ -67,7 +67,7 @@ function readStatus(store: StoreReader, trees: TreeReader, tree: Reference): Rea
 }
 
 /** One single-line field of a stanza (deb822(5)). */
-export function fieldOf(stanza: string, field: string): string | undefined {
+function fieldOf(stanza: string, field: string): string | undefined {
   const start = stanza.startsWith(`${field}:`) ? 0 : stanza.indexOf(`\n${field}:`) + 1
   if (start === 0 && !stanza.startsWith(`${field}:`)) return undefined
   const end = stanza.indexOf('\n', start)
