@@ -1,5 +1,6 @@
 /** The reference pages under docs/reference/, made from the tables that the programs themselves run on. */
 import { ERROR_CODES, type ErrorCode } from '../core/mod.ts'
+import { RECIPE_SCHEMA } from '../image/mod.ts'
 import { argumentForm } from './command-line.ts'
 import { VERB_GROUPS, type Verb } from './verb.ts'
 import { VERBS, type VerbTable } from './verbs.ts'
@@ -8,7 +9,11 @@ const MADE = '<!-- made by `make reference` from the tables in src/; do not edit
 
 /** The pages by file name. */
 export async function referencePages(): Promise<Readonly<Record<string, string>>> {
-  return { 'cli.md': await commandPage(VERBS), 'errors.md': errorPage() }
+  return {
+    'cli.md': await commandPage(VERBS),
+    'errors.md': errorPage(),
+    'schemas/recipe.json': `${JSON.stringify(RECIPE_SCHEMA, undefined, 2)}\n`,
+  }
 }
 
 /** Every verb with its arguments and options. */
