@@ -38,7 +38,9 @@ interface Finding {
   readonly reason: string
 }
 
+/** Unknown keys first: a mistyped key is also a missing one. */
 function findingsOf(value: unknown): Finding[] {
+  const unknown: Finding[] = []
   const findings: Finding[] = []
   for (const error of Value.Errors(RECIPE_SCHEMA, value)) {
     const at = error.instancePath
@@ -48,7 +50,7 @@ function findingsOf(value: unknown): Finding[] {
         break // said again, with the key's name, by additionalProperties
       case 'additionalProperties':
         for (const key of params.additionalProperties ?? []) {
-          findings.push({ pointer: `${at}/${escapePointer(key)}`, reason: unknownKey(key, knownKeys(at)) })
+          unknown.push({ pointer: `${at}/${escapePointer(key)}`, reason: unknownKey(key, knownKeys(at)) })
         }
         break
       case 'required':
@@ -61,7 +63,7 @@ function findingsOf(value: unknown): Finding[] {
         findings.push({ pointer: at, reason: `${at.slice(1).replaceAll('/', '.') || 'the recipe'} ${error.message}` })
     }
   }
-  return findings
+  return [...unknown, ...findings]
 }
 
 function unknownKey(key: string, known: readonly string[]): string {
