@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path'
 import { AslError } from '../core/mod.ts'
-import { parseMirror, tryHostMirror } from '../image/mod.ts'
+import { parseMirror, type SessionOptions, tryHostMirror } from '../image/mod.ts'
 import { findTool, run, runTool, TOOL_ENV } from '../sys/mod.ts'
 import type { Context, VerbInput } from './verb.ts'
 
@@ -9,7 +9,7 @@ import type { Context, VerbInput } from './verb.ts'
  * the npm registry that npm itself is configured for.
  * @throws AslError CONFIG_INVALID when no mirror is configured
  */
-export async function mirrorsOf(context: Context): Promise<{ debian: string; security: string; npm: string }> {
+export function mirrorsOf(context: Context): SessionOptions['mirrors'] {
   const given = context.env.ASL_DEBIAN_MIRROR ?? context.env.DEBIAN_MIRROR
   const mirror = given === undefined ? tryHostMirror('/') : parseMirror(given, context.env.ASL_DEBIAN_SECURITY_MIRROR)
   if (mirror === undefined) {
@@ -17,7 +17,7 @@ export async function mirrorsOf(context: Context): Promise<{ debian: string; sec
       hint: 'Set ASL_DEBIAN_MIRROR to the base URL of one, such as http://MIRROR/debian.',
     })
   }
-  return { debian: mirror.debian, security: mirror.security ?? mirror.debian, npm: await npmRegistry(context) }
+  return { debian: mirror.debian, security: mirror.security ?? mirror.debian, npm: () => npmRegistry(context) }
 }
 
 async function npmRegistry(context: Context): Promise<string> {

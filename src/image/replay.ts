@@ -88,7 +88,7 @@ export async function replayImage(
 const UNREACHABLE_MIRRORS = {
   debian: 'http://replay.invalid/debian',
   security: 'http://replay.invalid/debian-security',
-  npm: 'http://replay.invalid/npm',
+  npm: async () => 'http://replay.invalid/npm',
 }
 
 /** Copies what no step made: downloads, the project, the recipe. Everything else has to come out of the replay. */

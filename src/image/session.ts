@@ -20,7 +20,7 @@ import { type ArchiveState, archiveStateInput, fetchArchiveState } from './archi
 import type { BuildSources } from './build.ts'
 import type { Architecture } from './build-context.ts'
 import { IMAGE_BUILTINS } from './builtins.ts'
-import type { FetchArtifact } from './debian/archive.ts'
+import type { FetchArtifact, FetchedArtifact } from './debian/archive.ts'
 import { openKeyring } from './debian/release-signature.ts'
 import { type Downloads, openDownloads } from './downloads.ts'
 import { fetchNpmPackage, LOGICAL_REGISTRY, readPackageLock } from './npm-packages.ts'
@@ -34,8 +34,8 @@ export interface SessionOptions {
   readonly projectRoot: string
   readonly storePath: string
   readonly clock: Clock
-  /** Bases of the mirrors that carry Debian, its security archive, and npm packages. */
-  readonly mirrors: { readonly debian: string; readonly security: string; readonly npm: string }
+  /** Bases of the mirrors that carry Debian, its security archive, and npm packages; the last is asked for when needed. */
+  readonly mirrors: { readonly debian: string; readonly security: string; npm(): Promise<string> }
   /** `replay` answers from `known` alone. */
   readonly mode?: RecorderOptions['mode']
   readonly known?: ReadonlyMap<ResponseKey, KnownResponse>
@@ -51,7 +51,7 @@ export interface Session {
   /** The host of steps of one epoch. */
   host(epoch: number, state: ArchiveState): StepHost
   /** A network for what is asked before the first step. */
-  openNetwork(pinned?: ReadonlyMap<ResponseKey, KnownResponse>): StepNetwork
+  openNetwork(pinned?: ReadonlyMap<ResponseKey, KnownResponse>, furtherMirrors?: readonly Mirror[]): StepNetwork
 }
 
 /** Stands in every receipt as who ran the step; raised when the meaning of running a step changes. */
@@ -69,16 +69,15 @@ export function openSession(options: SessionOptions): Session {
   const mirrors: Mirror[] = [
     { logical: LOGICAL_MIRROR, upstream: options.mirrors.debian },
     { logical: LOGICAL_SECURITY_MIRROR, upstream: options.mirrors.security },
-    { logical: LOGICAL_REGISTRY, upstream: options.mirrors.npm },
   ]
-  const openNetwork = (pinned?: ReadonlyMap<ResponseKey, KnownResponse>): StepNetwork => {
+  const openNetwork: Session['openNetwork'] = (pinned, furtherMirrors = []) => {
     const known = new Map([...(options.known ?? downloads.known()), ...(pinned ?? [])])
     const network = openStepNetwork({
       mode: options.mode ?? 'record',
       store,
       keep: keepIn(store),
       spoolParent: workFolder,
-      mirrors,
+      mirrors: [...mirrors, ...furtherMirrors],
       known,
       ...(options.upstreamProxy === undefined ? {} : { upstreamProxy: options.upstreamProxy }),
       ...(signal === undefined ? {} : { signal }),
@@ -173,15 +172,7 @@ export async function prepareBuild(session: Session, options: SessionOptions & P
   const network = session.openNetwork()
   try {
     const archive = await archiveState(session, recipe, project, network, options)
-    const lock = readPackageLock(store.read(entryRef(entryAt(store, project, 'package-lock.json'))))
-    const npm = async (name: string): Promise<InputEntry> => fetchNpmPackage(name, lock, network.fetch)
-    const cpu = NPM_ARCHITECTURES[arch]
-    const bundled: InputEntry[] = []
-    if (recipe.programs !== false) for (const name of BUNDLED_PACKAGES) bundled.push(await npm(name))
-    const packages =
-      recipe.programs === false
-        ? undefined
-        : { bundled, node: await npm(`node-linux-${cpu}`), esbuild: await npm(`@esbuild/linux-${hostCpu()}`) }
+    const npm = recipe.programs === false ? undefined : await npmPackages(session, project, arch, options)
     await network.finish()
     return {
       recipe,
@@ -189,13 +180,45 @@ export async function prepareBuild(session: Session, options: SessionOptions & P
       project,
       archive,
       archiveInput: inBatch(store, writer => archiveStateInput(archive, writer)),
-      npm: packages,
+      npm,
       arch,
       epoch: options.epoch ?? recipe.source_date_epoch ?? archive.suites[0]?.date ?? 0,
     }
   } finally {
     await network.close()
   }
+}
+
+/** The locked packages of the program: from the store when they were fetched before, else from the registry. */
+async function npmPackages(
+  session: Session,
+  project: Reference,
+  arch: Architecture,
+  options: SessionOptions,
+): Promise<NonNullable<BuildSources['npm']>> {
+  const { store, downloads } = session
+  const lock = readPackageLock(store.read(entryRef(entryAt(store, project, 'package-lock.json'))))
+  let network: StepNetwork | undefined
+  const fetch: FetchArtifact = async url => {
+    const found = downloads.tryLatest(url)
+    if (found !== undefined) return fromStore(store, found)
+    network ??= session.openNetwork(undefined, [{ logical: LOGICAL_REGISTRY, upstream: await options.mirrors.npm() }])
+    return network.fetch(url)
+  }
+  try {
+    const bundled: InputEntry[] = []
+    for (const name of BUNDLED_PACKAGES) bundled.push(await fetchNpmPackage(name, lock, fetch))
+    const node = await fetchNpmPackage(`node-linux-${NPM_ARCHITECTURES[arch]}`, lock, fetch)
+    const esbuild = await fetchNpmPackage(`@esbuild/linux-${hostCpu()}`, lock, fetch)
+    await network?.finish()
+    return { bundled, node, esbuild }
+  } finally {
+    await network?.close()
+  }
+}
+
+function fromStore(store: Store, found: { readonly ref: Reference; readonly size: number }): FetchedArtifact {
+  return { reference: found.ref, sizeBytes: found.size, chunks: () => store.chunks(found.ref) }
 }
 
 /** The archive as it is now; when it cannot be asked, as it was when it last could. */
@@ -215,12 +238,11 @@ async function archiveState(
     return await fetchArchiveState(sources, keyring, network.fetch)
   } catch (error) {
     if (!isAslError(error, 'NETWORK_UNREACHABLE')) throw error
-    const fromStore: FetchArtifact = async url => {
+    const state = await fetchArchiveState(sources, keyring, async url => {
       const found = downloads.tryLatest(url)
       if (found === undefined) throw error
-      return { reference: found.ref, sizeBytes: found.size, chunks: () => store.chunks(found.ref) }
-    }
-    const state = await fetchArchiveState(sources, keyring, fromStore)
+      return fromStore(store, found)
+    })
     const text = `${error.message}; going on with the archive as it was on ${day(state.suites[0]?.date ?? 0)}`
     options.progress?.({ kind: 'note', text })
     return state

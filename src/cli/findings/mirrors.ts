@@ -8,8 +8,8 @@ import type { Context } from '../verb.ts'
 export async function probeMirrors(context: Context): Promise<HostFinding> {
   const common = { name: 'mirrors', neededFor: ['build'] } as const
   try {
-    const { debian, npm } = await mirrorsOf(context)
-    return { ...common, state: 'ok', found: `${redactUrl(debian)} and ${redactUrl(npm)}` }
+    const { debian, npm } = mirrorsOf(context)
+    return { ...common, state: 'ok', found: `${redactUrl(debian)} and ${redactUrl(await npm())}` }
   } catch (error) {
     if (!isAslError(error)) throw error
     return { ...common, state: 'missing', found: error.message, remedy: error.hint ?? 'set ASL_DEBIAN_MIRROR' }

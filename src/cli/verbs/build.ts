@@ -53,7 +53,7 @@ async function build(context: Context, input: VerbInput): Promise<number | undef
     storePath: storePathOf(context, input),
     clock: context.clock,
     signal: context.signal,
-    mirrors: await mirrorsOf(context),
+    mirrors: mirrorsOf(context),
     progress: view.report,
     recipePath: resolve(context.cwd, input.arg('RECIPE')),
     ...(arch === undefined ? {} : { arch }),
