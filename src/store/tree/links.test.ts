@@ -3,13 +3,13 @@ import { linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { type Reference, referenceOf, TREE, type TreeEntry } from '../../core/mod.ts'
+import { type Reference, referenceOf, type TreeEntry } from '../../core/mod.ts'
 import type { Store } from '../interface.ts'
 import { memoryStore } from '../memory-store.ts'
 import { checkoutTree } from './checkout.ts'
-import { type DraftFolder, emptyDraft, openDraft } from './draft.ts'
+import { type DraftFolder, openDraft } from './draft.ts'
 import { ingestTree } from './ingest.ts'
-import { resolveFile, resolvePath, walkTree } from './walk.ts'
+import { resolveFile, walkTree } from './walk.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'asl-links-'))
 after(() => rmSync(scratch, { recursive: true }))
@@ -54,46 +54,6 @@ function contents(store: Store, tree: Reference): Record<string, string> {
   }
   return found
 }
-
-test('an untouched draft is the same tree, and a change rewrites the path to it alone', () => {
-  const store = memoryStore()
-  const tree = linkedTree(store)
-  assert.equal(
-    edit(store, tree, () => {}),
-    tree,
-  )
-  const changed = edit(store, tree, top => top.open(name('other')).set(file('file', 'new')))
-  assert.notEqual(changed, tree)
-  assert.equal(resolvePath(store, changed, 'bin')?.ref, resolvePath(store, tree, 'bin')?.ref)
-  assert.equal(
-    edit(store, changed, top => top.open(name('other')).set(file('file', 'alone'))),
-    tree,
-  )
-})
-
-test('folders are made, described, replaced and removed', () => {
-  const store = memoryStore()
-  const tree = linkedTree(store)
-  const changed = edit(store, tree, top => {
-    const made = top.make({ name: name('new'), type: 'd', mode: 0o700 })
-    made.set(file('x', 'new'))
-    top.describe({ name: name('other'), type: 'd', mode: 0o711 })
-    top.remove(name('lib'))
-    top.remove(name('never there'))
-  })
-  assert.deepEqual(contents(store, changed), {
-    'bin/a': 'linked',
-    'bin/b': 'linked = bin/a',
-    'new/x': 'new',
-    'other/file': 'alone',
-  })
-  assert.equal(resolvePath(store, changed, 'other')?.mode, 0o711)
-  assert.equal(resolvePath(store, changed, 'new')?.mode, 0o700)
-  assert.throws(() => openDraft(store, tree).open(name('nowhere')), { code: 'PATH_NOT_FOUND' })
-  const writer = store.openWriter()
-  assert.equal(emptyDraft(store).put(writer), TREE.referenceOf({ entries: [] }))
-  writer.abort()
-})
 
 test('the first name of a file removed: the next one carries the content, the others follow it', () => {
   const store = memoryStore()
