@@ -1,22 +1,15 @@
 /** What `--json` prints has the form that docs/reference/schemas/ publishes. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { Compile } from 'typebox/schema'
 import { fakeContext } from '../../tests/fakes/context.ts'
+import { checkAgainst } from '../../tests/fakes/json-schema.ts'
 import { type ProgressEvent, run, TOOL_ENV } from '../sys/mod.ts'
 import { runCommandLine } from './command-line.ts'
 import { jsonProgress } from './progress.ts'
 import { VERBS } from './verbs.ts'
 
 const ROOT = fakeContext().projectRoot
-
-function checkAgainst(name: string, value: unknown): void {
-  const schema = JSON.parse(readFileSync(join(ROOT, 'docs', 'reference', 'schemas', `${name}.json`), 'utf8')) as object
-  const [isValid, errors] = Compile(schema).Errors(value)
-  assert.deepEqual(isValid ? [] : errors, [])
-}
 
 test('asl doctor --json', async () => {
   const context = fakeContext()

@@ -26,6 +26,7 @@ import {
   diskFs,
   initStore,
   listSnapshots,
+  openReader,
   openStore,
   recordDamage,
   reindexStore,
@@ -258,6 +259,31 @@ test('log-chain-broken: what lies before is read, nothing is written, and what i
   store.close()
   assert.ok(damageCodes(root).includes('LOG_CHAIN_BROKEN'))
   assert.ok(readFileSync(log).equals(bytes), 'it is never repaired')
+})
+
+test('a flipped bit in any record but the last is a broken chain and never a torn tail', () => {
+  const fs = new SimulatedFs()
+  const store = initStore('/store', { fs, domainId: 'bits' })
+  for (const text of ['one', 'two']) {
+    const writer = store.openWriter()
+    writer.put(Buffer.from(text))
+    writer.commit()
+  }
+  store.close()
+  const fd = fs.open('/store/log/asl.log')
+  const bytes = Buffer.alloc(fs.sizeOf(fd))
+  fs.pread(fd, bytes, 0)
+  const lastRecordAt = bytes.length - (16 + 40 + 32)
+  for (let bit = 24 * 8; bit < lastRecordAt * 8; bit++) {
+    const at = bit >> 3
+    fs.pwrite(fd, Buffer.from([bytes[at]! ^ (1 << (bit & 7))]), at)
+    const opened = openReader(fs, '/store')
+    assert.equal(opened.damage[0]?.code, 'LOG_CHAIN_BROKEN', `bit ${bit}`)
+    opened.close()
+    const codes = checkStore(fs, '/store').findings.map(finding => finding.code)
+    assert.ok(codes.includes('LOG_CHAIN_BROKEN') && !codes.includes('LOG_TAIL_TORN'), `bit ${bit}: ${codes}`)
+    fs.pwrite(fd, bytes.subarray(at, at + 1), at)
+  }
 })
 
 test('log-missing: the store opens for nothing', () => {

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, wr
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { failure, SimulatedFs } from '../../tests/fakes/simulated-fs.ts'
 import { type Reference, referenceOf, TREE } from '../core/mod.ts'
 import {
   checkStore,
@@ -290,6 +291,47 @@ test('gc copies what is alive out of a block that is mostly dead, and a reader t
   assert.equal(late.read(references[6]!).toString(), contents[6])
   assert.deepEqual(checkStore(diskFs, store.location).findings, [])
   for (const opened of [store, reader, late]) opened.close()
+})
+
+test('gc keeps a dead block that the survivors of another one fill again', () => {
+  const store = newStore({ blockTargetBytes: 4096, smallMaxBytes: 512 })
+  const contents = ['a', 'b'].map(letter => letter.repeat(300))
+  contents.sort((a, b) => (referenceOf(a) < referenceOf(b) ? -1 : 1)) // the order in which survivors are copied
+  const kept = put(store, ...contents)
+  const [firstBlock] = checkStore(diskFs, store.location).findings.length === 0 ? blockIds(store) : []
+  writeFileSync(store.paths.damagedBlocks, `${firstBlock}\n`) // so that the same content is written anew beside it
+  const [, , ...dead] = put(store, ...contents, 'c'.repeat(500), 'd'.repeat(500), 'e'.repeat(500))
+  rmSync(store.paths.damagedBlocks)
+  assert.equal(blockIds(store).length, 2)
+  tombstone(store, dead, 'operator')
+  collectGarbage(store, { nowMs: 0, graceMs: 0 })
+  assert.deepEqual(blockIds(store), [firstBlock])
+  for (const [i, reference] of kept.entries()) assert.equal(store.read(reference).toString(), contents[i])
+  assert.deepEqual(checkStore(diskFs, store.location).findings, [])
+  store.close()
+})
+
+function blockIds(store: DiskStore): string[] {
+  const names = readdirSync(store.paths.sealedBlocks, { recursive: true }).map(String)
+  return names.flatMap(name => /([0-9a-f]{64})\.blk$/.exec(name)?.[1] ?? []).sort()
+}
+
+test('a commit that is cut off before its lifts is visible all the same', () => {
+  const fs = new SimulatedFs()
+  const store = initStore('/store', { fs })
+  const [one] = put(store, 'one')
+  tombstone(store, [one!], 'operator')
+  let appends = 0
+  fs.onChange = ({ name, path }) => {
+    if (name === 'pwrite' && path.includes('asl.log') && ++appends === 3) throw failure('EIO', 'pwrite', path)
+  }
+  assert.throws(() => put(store, 'one'), { code: 'STORE_IO' })
+  fs.onChange = () => {}
+  const again = openReader(fs, '/store')
+  assert.equal(again.read(one!).toString(), 'one')
+  assert.ok(checkStore(fs, '/store').isClean)
+  assert.equal(checkStore(fs, '/store').artifactCount, 1)
+  again.close()
 })
 
 test('a reader that has not opened the block yet finds what gc has moved', () => {

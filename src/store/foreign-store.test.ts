@@ -11,7 +11,7 @@ import {
   writeHandMadeStore,
 } from '../../tests/fakes/hand-made-store.ts'
 import { encodeArtifact, type Reference, referenceOf, type TypeTag } from '../core/mod.ts'
-import { checkStore, type DiskStore, diskFs, openReader, openStore } from './mod.ts'
+import { checkStore, collectGarbage, type DiskStore, diskFs, openReader, openStore } from './mod.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'asl-foreign-'))
 after(() => rmSync(scratch, { recursive: true }))
@@ -113,6 +113,24 @@ test('a tombstone in the index hides what is older, in its own domain only', () 
   assert.deepEqual([...foreign.references()], [REFERENCE])
   hidden.close()
   foreign.close()
+})
+
+test('gc leaves a block that is little used alone when plain content lies in it', () => {
+  const block = Buffer.alloc(1000, 'x')
+  const part = block.subarray(0, 10)
+  const record: HandMadeRecord = {
+    digest: referenceOf(part).slice(4),
+    totalLength: 19,
+    isContent: true,
+    extents: [[0, 0, 10]],
+  }
+  const root = join(scratch, String(count++))
+  writeHandMadeStore(root, { blocks: [block, Buffer.from('orphan')], segments: [{ records: [record] }] })
+  const store = openStore(root)
+  assert.equal(collectGarbage(store, { nowMs: 0, graceMs: 0 }).removed.length, 1)
+  assert.ok(store.read(referenceOf(part)).equals(part))
+  assert.deepEqual(checkStore(diskFs, root).findings, [])
+  store.close()
 })
 
 test('a store with several shards is read, and not written', () => {

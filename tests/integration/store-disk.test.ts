@@ -1,8 +1,8 @@
 /** The store on file systems that refuse: full, read-only; and with real processes beside it. Needs root for the mounts. */
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -11,7 +11,9 @@ import { checkStore, diskFs, ingestTree, initStore, openStore, takeSnapshot } fr
 
 const scratch = mkdtempSync(join(tmpdir(), 'asl-store-disk-'))
 const mounts: string[] = []
+const children: ChildProcess[] = []
 after(() => {
+  for (const child of children) child.kill('SIGKILL')
   for (const path of mounts) execFileSync('umount', [path])
   rmSync(scratch, { recursive: true })
 })
@@ -89,6 +91,7 @@ function program(source: string): { lines: AsyncIterable<string>; ended: Promise
   writeFileSync(path, `import { initStore, ingestTree, openStore } from ${store}\n${source}`)
   // As bin/asl starts Node.
   const child = spawn(process.execPath, ['--max-semi-space-size=8', path], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
   const ended = new Promise<number | null>(resolve => child.once('close', code => resolve(code)))
   return { lines: createInterface({ input: child.stdout }), ended, kill: () => void child.kill('SIGKILL') }
 }
@@ -107,6 +110,14 @@ test('a writer waits for another process to end, and names it when it does not',
     break
   }
   const impatient = openStore(root, { lockWaitMs: 30 })
+  // Whatever the file says: as long as the kernel lock is held its holder lives, be it in another pid namespace.
+  const said = readFileSync(join(root, 'tmp/writer.lock'))
+  writeFileSync(
+    join(root, 'tmp/writer.lock'),
+    JSON.stringify({ pid: 4_194_304, boot_id: 'another', host: 'elsewhere' }),
+  )
+  assert.throws(() => impatient.openWriter(), { code: 'STORE_LOCKED' })
+  writeFileSync(join(root, 'tmp/writer.lock'), said)
   assert.throws(
     () => impatient.openWriter(),
     (error: Error & { code?: string; details?: { pid?: number } }) => {

@@ -1,5 +1,6 @@
 import { AslError, entryRef, KINDS, type Reference, TREE, type Tree, type TreeEntry } from '../../core/mod.ts'
 import type { StoreReader, StoreWriter } from '../interface.ts'
+import { settleLinks } from './links.ts'
 
 /**
  * A folder of a tree that is being changed. Folders are read when they are opened and written when something in them
@@ -21,17 +22,35 @@ export interface DraftFolder {
   put(writer: StoreWriter): Reference
 }
 
+/** The top of a tree, opened for change. Hard links are mended when it is put: see {@link settleLinks}. */
 export function openDraft(store: StoreReader, tree: Reference): DraftFolder {
-  return draftFolder(store, TREE.decode(store.read(tree, MAX_TREE_BYTES)), tree)
+  const losses: Losses = { areAny: false }
+  const top = openFolder(store, tree, losses)
+  return {
+    ...top,
+    put(writer) {
+      if (losses.areAny) settleLinks(store, tree, top)
+      return top.put(writer)
+    },
+  }
+}
+
+/** Whether anything that was there was removed or replaced, so that the first name of a file may be gone. */
+interface Losses {
+  areAny: boolean
+}
+
+function openFolder(store: StoreReader, tree: Reference, losses: Losses): DraftFolder {
+  return draftFolder(store, TREE.decode(store.read(tree, MAX_TREE_BYTES)), tree, losses)
 }
 
 export function emptyDraft(store: StoreReader): DraftFolder {
-  return draftFolder(store, { entries: [] }, undefined)
+  return draftFolder(store, { entries: [] }, undefined, { areAny: false })
 }
 
 const MAX_TREE_BYTES = 1024 ** 3
 
-function draftFolder(store: StoreReader, tree: Tree, from: Reference | undefined): DraftFolder {
+function draftFolder(store: StoreReader, tree: Tree, from: Reference | undefined, losses: Losses): DraftFolder {
   const keyOf = (name: Buffer): string => name.toString('latin1')
   const entries = new Map(tree.entries.map(entry => [keyOf(entry.name), entry]))
   const opened = new Map<string, DraftFolder>()
@@ -42,12 +61,15 @@ function draftFolder(store: StoreReader, tree: Tree, from: Reference | undefined
     set(entry) {
       const key = keyOf(entry.name)
       if (entry.type !== 'd' || entries.get(key)?.ref !== entry.ref) opened.delete(key)
+      if (entries.has(key)) losses.areAny = true
       entries.set(key, entry)
       isChanged = true
     },
     remove(name) {
       opened.delete(keyOf(name))
-      isChanged = entries.delete(keyOf(name)) || isChanged
+      if (!entries.delete(keyOf(name))) return
+      losses.areAny = true
+      isChanged = true
     },
     open(name) {
       const key = keyOf(name)
@@ -55,14 +77,14 @@ function draftFolder(store: StoreReader, tree: Tree, from: Reference | undefined
       if (known !== undefined) return known
       const entry = entries.get(key)
       if (entry?.type !== 'd') throw new AslError('PATH_NOT_FOUND', `No folder "${name.toString('utf8')}" in the tree`)
-      const child = openDraft(store, entryRef(entry))
+      const child = openFolder(store, entryRef(entry), losses)
       opened.set(key, child)
       return child
     },
     make(entry) {
       const key = keyOf(entry.name)
       if (entries.get(key)?.type === 'd') return folder.open(entry.name)
-      const child = emptyDraft(store)
+      const child = draftFolder(store, { entries: [] }, undefined, losses)
       opened.set(key, child)
       entries.set(key, entry)
       isChanged = true
