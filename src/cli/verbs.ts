@@ -34,6 +34,11 @@ export const VERBS: VerbTable = {
     summary: 'run a command in place, and write a receipt of what it read and made',
     load: async () => (await import('./verbs/capture.ts')).verb,
   },
+  seed: {
+    group: 'Capture',
+    summary: 'put the history of a store into the root folder of an image to be',
+    load: async () => (await import('./verbs/seed.ts')).verb,
+  },
   whence: {
     group: 'Ask',
     summary: 'tell where a file of an image comes from, down to the key of the archive',

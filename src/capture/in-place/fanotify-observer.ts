@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { getCompileCacheDir } from 'node:module'
+import { dirname, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { AslError } from '../../core/mod.ts'
 import { errnoOf, findTool, openFanotify, type RunOptions, run, TOOL_ENV } from '../../sys/mod.ts'
@@ -41,7 +42,7 @@ export async function observeWithFanotify(command: CommandOrder, options: Observ
   let news: WatchNews | undefined
   let stopSignals: (() => void) | undefined
   const result = await run([...watcher, '--', ...program], {
-    env: TOOL_ENV,
+    env: watcherEnvironment(),
     ...(command.stdin === undefined ? {} : { stdin: command.stdin }),
     stdout: command.onStdout,
     stderr: command.onStderr,
@@ -78,6 +79,12 @@ export async function observeWithFanotify(command: CommandOrder, options: Observ
       spoolPath: order.spoolPath,
     },
   }
+}
+
+/** The watcher finds its sources compiled where ours are; Node keeps a folder for each version below that one. */
+function watcherEnvironment(): Readonly<Record<string, string>> {
+  const folder = getCompileCacheDir()
+  return folder === undefined ? TOOL_ENV : { ...TOOL_ENV, NODE_COMPILE_CACHE: dirname(folder) }
 }
 
 type StartedChild = Parameters<NonNullable<RunOptions['onStart']>>[0]

@@ -15,7 +15,12 @@ const CALLS: Readonly<Record<string, Readonly<Record<number, 'flags1' | 'flags2'
  * truncation, never a read, since `unknown` and `change` are both answered by hashing first.
  */
 export function openIntent(tid: number, buffer: Buffer): OpenIntent {
-  const words = readSmall(`/proc/${tid}/syscall`, buffer, 0n)?.split(' ')
+  let words: string[] | undefined
+  // The event can be here before its thread has fallen asleep.
+  for (let i = 0; i < PATIENCE; i++) {
+    words = readSmall(`/proc/${tid}/syscall`, buffer, 0n)?.split(' ')
+    if (words?.[0]?.startsWith('running') !== true) break
+  }
   const call = CALLS[process.arch]?.[Number(words?.[0])]
   switch (call) {
     case undefined:
@@ -32,6 +37,9 @@ export function openIntent(tid: number, buffer: Buffer): OpenIntent {
       return intentOfHow(tid, words?.[3], buffer)
   }
 }
+
+/** A look costs some microseconds; a thread that is not asleep by then is taken as one that may do anything. */
+const PATIENCE = 1000
 
 function intentOf(flags: number): OpenIntent {
   if (!Number.isSafeInteger(flags)) return 'unknown'

@@ -52,6 +52,10 @@ export function openStraceActs(cwd: RawPath, sink: StraceSink): StraceActs {
       sink.ended(line.pid)
       return
     }
+    if (line.kind === 'unreadable') {
+      sink.blind()
+      return
+    }
     if (line.kind === 'superseded') {
       const program = tryProgramOf(line.pid)
       if (program === undefined) sink.blind()

@@ -7,6 +7,8 @@ export type StraceLine =
   | { readonly kind: 'end'; readonly pid: number }
   /** A thread that was not the first has executed a program: it goes on under this pid, and its call is not shown. */
   | { readonly kind: 'superseded'; readonly pid: number }
+  /** A call that does not read as one: something was missed. */
+  | { readonly kind: 'unreadable'; readonly pid: number }
 
 export interface TracedCall {
   readonly name: string
@@ -26,7 +28,7 @@ export function parseStraceLine(line: string): StraceLine | undefined {
   const args: string[] = []
   const end = splitArguments(line, found[0].length, args)
   const result = line.indexOf('=', end)
-  if (end < 0 || result < 0) return undefined
+  if (end < 0 || result < 0) return { kind: 'unreadable', pid }
   return { kind: 'call', pid, call: { name: found[2] as string, args, result: line.slice(result + 1).trim() } }
 }
 

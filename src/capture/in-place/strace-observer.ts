@@ -13,6 +13,7 @@ import type { CommandOrder, ObservedRun, ObserveOptions, Reason } from './observ
 import { pathBytes, pathText, type RawPath, rawPath } from './raw-path.ts'
 import { startOfRun } from './start-of-run.ts'
 import { openStraceActs, type StraceSink } from './strace-acts.ts'
+import { joinStraceLines } from './strace-lines.ts'
 
 /** Every call that opens, runs, names or describes a file, that starts a process, or that asks the network. */
 const CALLS = [
@@ -131,7 +132,7 @@ export async function observeWithStrace(command: CommandOrder, options: ObserveO
     },
   }
   const acts = openStraceActs(rawPath(command.cwd), sink)
-  const log = openLinePipe(join(options.folder, 'strace.log'), line => acts.take(line))
+  const log = openLinePipe(join(options.folder, 'strace.log'), joinStraceLines(acts.take))
   let stopSignals: (() => void) | undefined
   const timer =
     command.timeoutMs === undefined
