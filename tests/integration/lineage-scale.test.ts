@@ -56,7 +56,8 @@ test('a history of 100,000 nodes folds to a picture of a few boxes, in seconds a
   assertWellFormed(svg)
   assert.ok(tookMs < 20_000, `took ${Math.round(tookMs)} ms`)
   const grownMib = (process.memoryUsage().rss - before) / 1024 ** 2
-  assert.ok(grownMib < 400, `grew by ${Math.round(grownMib)} MiB`)
+  // Garbage that has not been collected yet counts too, and how much that is depends on the machine's load.
+  assert.ok(grownMib < 700, `grew by ${Math.round(grownMib)} MiB`)
 })
 
 test('the full picture of a tree with 100,000 files shows each once and stays below 30 MB', async () => {
