@@ -4,7 +4,7 @@ SETUP := sh scripts/setup.sh
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup image test test-fast test-integration test-boot lint format reference bench clean clean-store
+.PHONY: help setup image test test-fast test-integration test-boot lint format reference clean clean-store
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -44,10 +44,6 @@ format: ## rewrite the sources as the formatter wants them
 reference: ## write docs/reference/ from the tables in the sources
 	@$(SETUP)
 	scripts/node scripts/reference.ts
-
-bench: ## measure against bare commands, restic and borg: long
-	@$(SETUP) build boot user-mode bench
-	scripts/node scripts/bench.ts
 
 clean: ## remove out/; the store is kept
 	rm -rf out

@@ -33,7 +33,7 @@ export const TEST_CLASSES: readonly TestClass[] = [
     name: 'boot',
     patterns: ['tests/boot/**/*.test.ts'],
     filesAtOnce: 1,
-    fileLimitMs: 10 * MINUTE_MS,
+    fileLimitMs: 20 * MINUTE_MS,
     limitMs: 20 * MINUTE_MS,
   },
 ]
