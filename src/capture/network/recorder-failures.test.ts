@@ -1,6 +1,9 @@
 /** What goes wrong upstream and on this machine, and that none of it leaves a wrong record behind. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { connect } from 'node:net'
 import { after, before, test } from 'node:test'
 import { startRecorder } from '../../../tests/fakes/recorder.ts'
 import { startRawServer, startWebServer, type WebServer } from '../../../tests/fakes/web-server.ts'
@@ -66,8 +69,10 @@ for (const [how, second] of [
   test(`two bodies for one URL are an error: a second attempt that begins with ${how}`, async () => {
     let attempt = 0
     web.set('/two', (_request, response) => {
-      if (attempt++ > 0) return response.end(second)
-      response.write('abc', () => response.destroy()) // chunked, so the sizes do not give it away
+      // Chunked both times, so that the sizes do not give it away.
+      if (attempt++ === 0) return response.write('abc', () => response.destroy())
+      response.write(second)
+      response.end()
     })
     const { ask, close, store } = await startRecorder({ policy: open })
     await assert.rejects(ask(`${web.base}/two`))
@@ -189,6 +194,24 @@ test('an upstream that falls silent is given up after the idle time', async () =
   )
 })
 
+test('an upstream that takes no connection is given up after the time for connecting', async () => {
+  // Two wait in the queue of a stopped process; the kernel drops whoever comes next (listen(2)).
+  const script =
+    "require('net').createServer().listen({port:0,host:'127.0.0.1',backlog:1},function(){console.log(this.address().port)})"
+  const child = spawn(process.execPath, ['--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const port = Number((await once(child.stdout, 'data'))[0])
+  child.kill('SIGSTOP')
+  const queued = Array.from({ length: 4 }, () => connect(port, '127.0.0.1').on('error', () => {}))
+  const { ask, close } = await startRecorder({ policy: open, limits: { connectTimeoutMs: 50, attempts: 2 } })
+  try {
+    assert.equal((await ask(`http://127.0.0.1:${port}/`)).status, 502)
+    assert.match((await close()).findings[0]?.message ?? '', /does not answer in time/)
+  } finally {
+    for (const socket of queued) socket.destroy()
+    child.kill('SIGKILL')
+  }
+})
+
 test('a redirect loop ends: the step is shown each hop once, and a mirror that loops is a finding', async () => {
   web.set('/round', (_request, response) => response.writeHead(302, { location: '/round' }).end())
   const { ask, close, recorder } = await startRecorder({
@@ -214,8 +237,9 @@ test('a mirror that redirects into this machine, or to another protocol, is not 
   const { ask, close } = await startRecorder({ mirrors: [{ logical: 'http://site.internal/', upstream: web.base }] })
   assert.equal((await ask('http://site.internal/inwards')).status, 403)
   assert.equal((await ask('http://site.internal/file')).status, 502)
-  const { downloads, refusals } = await close()
+  const { downloads, refusals, findings } = await close()
   assert.deepEqual([downloads, refusals.length > 0], [[], true])
+  assert.match(findings[0]?.message ?? '', /redirects to file:/)
 })
 
 test('a body beyond the limit is refused while it comes', async () => {
@@ -237,7 +261,6 @@ test('a client that leaves in the middle has seen a part: the rest is fetched, a
     left.promise.then(() => response.end('other'))
   })
   const { port, close, recorder, store } = await startRecorder({ policy: open })
-  const { connect } = await import('node:net')
   await new Promise<void>(resolve => {
     const socket = connect(port, '127.0.0.1', () => socket.write(`GET ${web.base}/long HTTP/1.1\r\nhost: x\r\n\r\n`))
     socket.on('data', data => String(data).includes('first') && socket.destroy())
@@ -282,18 +305,22 @@ test('a store that is locked for a moment costs nothing; one that stays broken f
 })
 
 test('a known body that is damaged in the store never arrives whole, and fails the close', async () => {
+  // Large enough that what is written has left before the error comes.
+  const body = Buffer.alloc(1 << 20, 'a')
+  web.set('/large', body)
   const { ask, close, store } = await startRecorder({ policy: open })
-  await ask(`${web.base}/a`)
+  await ask(`${web.base}/large`)
   const { downloads } = await close()
   const damaged = {
     ...store,
     *chunks() {
-      yield Buffer.from('alphX')
+      yield body.subarray(0, -1)
+      yield Buffer.from('X')
       throw new AslError('STORE_INTEGRITY', 'the digest differs')
     },
   }
   const replay = await startRecorder({ mode: 'replay', store: damaged, known: knownFrom(downloads) })
-  await assert.rejects(replay.ask(`${web.base}/a`))
+  await assert.rejects(replay.ask(`${web.base}/large`))
   await assert.rejects(replay.close(), { code: 'STORE_INTEGRITY' })
 })
 

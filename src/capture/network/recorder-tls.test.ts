@@ -143,10 +143,10 @@ test('an opaque host on this machine is refused unless the policy says it may be
   assert.equal((await close()).refusals.length, 2)
 })
 
-for (const [what, bytes] of [
-  ['another protocol', 'SSH-2.0-OpenSSH_9.2\r\n'],
-  ['plain http', 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'],
-  ['garbage that begins like TLS', Buffer.from('160301000501000001ff', 'hex')],
+for (const [what, bytes, reason] of [
+  ['another protocol', 'SSH-2.0-OpenSSH_9.2\r\n', /is not TLS/],
+  ['plain http', 'GET / HTTP/1.1\r\nhost: x\r\n\r\n', /is not TLS/],
+  ['garbage that begins like TLS', Buffer.from('160301000501000001ff', 'hex'), /handshake failed/],
 ] as const) {
   test(`${what} through CONNECT ends, and is named with host and port`, async () => {
     const { port, close } = await startRecorder(options())
@@ -155,6 +155,7 @@ for (const [what, bytes] of [
     await readAll(tunnel)
     const { refusals } = await close()
     assert.deepEqual([refusals[0]?.method, refusals[0]?.authority], ['CONNECT', 'far.test:22'])
+    assert.match(refusals[0]?.reason ?? '', reason)
   })
 }
 
