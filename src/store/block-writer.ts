@@ -19,6 +19,8 @@ export interface PendingBlock {
 /** Up to so many blocks are synced one by one; above, one `syncfs` costs less than the queue of fsyncs. */
 const MOST_SINGLE_SYNCS = 64
 
+const SMALLEST_BUFFER_BYTES = 64 * 1024
+
 /** The blocks of one batch: packed ones filled in memory, larger content streamed to a file of its own. */
 export class BlockWriter {
   readonly blocks: PendingBlock[] = []
@@ -42,8 +44,7 @@ export class BlockWriter {
 
   /** Space to put one artifact together in, `sizeBytes` ≤ block target: where it will lie if it is kept. */
   space(sizeBytes: number): Buffer {
-    this.#packed ??= Buffer.allocUnsafeSlow(this.#targetBytes)
-    if (sizeBytes <= this.#targetBytes - this.#usedBytes) return this.#packed.subarray(this.#usedBytes)
+    if (sizeBytes <= this.#targetBytes - this.#usedBytes) return this.#room(sizeBytes)
     if (this.#scratch === undefined || this.#scratch.length < sizeBytes) {
       this.#scratch = Buffer.allocUnsafeSlow(Math.max(sizeBytes, 64 * 1024))
     }
@@ -53,10 +54,9 @@ export class BlockWriter {
   /** Keeps the artifact that `bytes`, the beginning of the last {@link space}, holds. */
   keep(bytes: Buffer): { readonly block: number; readonly offset: number } {
     if (bytes.length > this.#targetBytes - this.#usedBytes) this.#sealPacked()
-    this.#packed ??= Buffer.allocUnsafeSlow(this.#targetBytes)
-    const packed = this.#packed
     const offset = this.#usedBytes
-    if (bytes.buffer !== packed.buffer || bytes.byteOffset !== packed.byteOffset + offset) packed.set(bytes, offset)
+    const room = this.#room(bytes.length)
+    if (bytes.buffer !== room.buffer || bytes.byteOffset !== room.byteOffset) room.set(bytes)
     if (this.#packedNumber < 0) this.#packedNumber = this.#add(BLOCK_ROLES.packed)
     this.#usedBytes += bytes.length
     return { block: this.#packedNumber, offset }
@@ -139,6 +139,19 @@ export class BlockWriter {
     this.#scratch = undefined
   }
   #isClosed = false
+
+  /** What is left of the block's buffer, at least `sizeBytes`. It grows with use: most batches are small. */
+  #room(sizeBytes: number): Buffer {
+    const wanted = this.#usedBytes + sizeBytes
+    if (this.#packed === undefined || this.#packed.length < wanted) {
+      let capacity = Math.max(this.#packed?.length ?? 0, SMALLEST_BUFFER_BYTES)
+      while (capacity < wanted) capacity *= 4
+      const larger = Buffer.allocUnsafeSlow(Math.min(capacity, this.#targetBytes))
+      if (this.#packed !== undefined) larger.set(this.#packed.subarray(0, this.#usedBytes))
+      this.#packed = larger
+    }
+    return this.#packed.subarray(this.#usedBytes)
+  }
 
   #sealPacked(): void {
     if (this.#packedNumber < 0 || this.#packed === undefined) return

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { DiskStore } from './disk-store.ts'
 import { readWholeFile, type StoreFs } from './fs.ts'
-import { parseSegmentName, parseSnapshotName, segmentId, segmentPath, shardPath, snapshotPath } from './layout.ts'
+import { parseSegmentName, parseSnapshotName, segmentId, shardPath, snapshotPath } from './layout.ts'
 
 /**
  * Clears away what a killed writer has left, under the lock of the next one. Doing it twice changes nothing more.
@@ -36,13 +36,12 @@ function cutTornTail(store: DiskStore, fs: StoreFs): void {
 }
 
 function removeUnnamedSegments(store: DiskStore, fs: StoreFs): void {
-  const named = new Set(store.log.segments.map(segment => segmentPath(store.paths, segment.segmentId)))
+  const named = new Set(store.log.segments.map(segment => segment.segmentId))
   for (let shard = 0; shard < store.config.shardCount; shard++) {
-    const folder = shardPath(store.paths, shard)
-    removeAll(fs, folder, name => {
+    removeAll(fs, shardPath(store.paths, shard), name => {
       if (name.endsWith('.tmp')) return true
       const number = parseSegmentName(name)
-      return number !== undefined && !named.has(segmentPath(store.paths, segmentId(shard, number)))
+      return number !== undefined && !named.has(segmentId(shard, number))
     })
   }
 }
