@@ -8,6 +8,7 @@ import { type CaptureRequest, captureCommand } from '../../src/capture/mod.ts'
 import { decodeReceipt, parseReference, type Reference, referenceOf, TAG_RECEIPT } from '../../src/core/mod.ts'
 import { initStore, loadReceipt, memoryStore, openStore } from '../../src/store/mod.ts'
 import { type RunResult, run, systemClock, TOOL_ENV, thisMachine } from '../../src/sys/mod.ts'
+import { commandBlocks } from '../documented-commands.ts'
 import { needs, needsRoot } from '../needs.ts'
 
 const PROJECT = join(import.meta.dirname, '../..')
@@ -333,4 +334,24 @@ test('a capture needs no disk store: any store will do', { skip }, async () => {
     },
   })
   assert.ok(store.has(result.receiptRef) && store.has(result.runRef))
+})
+
+test('every command of the guide works as it stands there', {
+  skip: skip || needs('make'),
+  timeout: 300_000,
+}, async () => {
+  const work = join(folder, 'guide')
+  mkdirSync(join(work, 'project'), { recursive: true })
+  mkdirSync(join(work, 'tools'))
+  writeFileSync(join(work, 'project/Makefile'), 'all:\n\techo made > result\n')
+  writeFileSync(join(work, 'tools/install.sh'), '#!/bin/sh\n', { mode: 0o755 })
+  writeFileSync(join(work, 'build-iso.sh'), '#!/bin/sh\ncp users out.iso\n', { mode: 0o755 })
+  const blocks = commandBlocks(PROJECT).filter(({ file }) => file === 'docs/guide/capture.md')
+  assert.ok(blocks.length >= 6)
+  const script = blocks.flatMap(({ commands }) => commands).join('\n')
+  const env = { ...TOOL_ENV, PATH: `${join(PROJECT, 'bin')}:${TOOL_ENV.PATH}` }
+  const result = await run(['sh', '-eux', '-c', script], { env, cwd: work })
+  assert.equal(result.exitCode, 0, `${result.stdout}${result.stderr}`)
+  assert.ok(existsSync(join(work, 'root/var/lib/asl/personal/per/hello/index.json')))
+  assert.ok(existsSync(join(work, 'history.svg')))
 })
