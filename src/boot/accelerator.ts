@@ -74,6 +74,10 @@ export function probeCode(arch: GuestArch): Buffer {
   return Buffer.from(PROBES[arch].code.replaceAll(' ', ''), 'hex')
 }
 
+export function probeExitCode(arch: GuestArch): number {
+  return PROBES[arch].exitCode
+}
+
 export function probeArgs(arch: GuestArch, accelerator: 'kvm' | 'tcg', kernelPath: string): string[] {
   return [
     ...['-no-user-config', '-nodefaults', '-display', 'none', '-m', '128M'],

@@ -47,6 +47,25 @@ test('names that climb out, or hide a folder behind a file, are refused', () => 
   refuses(sampleIso({ folderEntry: Buffer.concat([px(FOLDER_MODE), nm('link')]) }), /link is listed twice/)
 })
 
+test('a file of several extents is one file, and nothing may come between its parts', () => {
+  const image = sampleIso()
+  const parts = (second: string): Buffer => {
+    const first = record('NOTES.;1', 21, 5, false, Buffer.concat([px(FILE_MODE), nm('notes')]))
+    first[25] = 0x80
+    const last = record(second, 22, 6, false, Buffer.concat([px(FILE_MODE), nm('notes')]))
+    return Buffer.concat([record('\0', 20, SECTOR, true), record('\x01', 19, SECTOR, true), first, last])
+  }
+  image.write(' world', 22 * SECTOR)
+  parts('NOTES.;1').copy(image, 20 * SECTOR)
+  const iso = openIso9660(bufferSource(image))
+  const notes = iso.tryFind('Folder/notes')!
+  assert.equal(notes.sizeBytes, 11)
+  assert.equal(iso.open(notes).read(0, 11).toString(), 'hello world')
+  assert.equal(iso.open(notes).read(4, 3).toString(), 'o w')
+  parts('OTHER.;1').copy(image, 20 * SECTOR)
+  refuses(image, /comes between the parts/)
+})
+
 test('an extent outside the image is refused', () => {
   refuses(sampleIso({ notesBlock: 5000 }), /the extent of the record at \d+ wants 5 bytes at offset 10240000/)
 })
