@@ -11,7 +11,7 @@ for (const { file, line, commands } of blocksToRun(ROOT, 'run')) {
   test(`${file}:${line} works as documented`, { timeout: 300_000 }, async () => {
     const script = commands.join('\n')
     const result = await run(['sh', '-eu', '-c', script], {
-      env: { ...TOOL_ENV, HOME: ROOT },
+      env: { ...TOOL_ENV, HOME: process.env.HOME ?? '/nonexistent' },
       cwd: ROOT,
       isGroup: true,
     })
