@@ -54,6 +54,14 @@ test('a reset is no orderly end, whatever status came before', async () => {
   assert.throws(() => requireStatus(result), { code: 'BOOT_FAILED', message: /reset the machine.*reported status 0/ })
 })
 
+test('firmware that finds nothing to boot ends the machine at once', async () => {
+  for (const line of ['UEFI Interactive Shell v2.2', 'No bootable device.']) {
+    const result = await boot({ end: 'stays', console: `${line}\n` })
+    assert.equal(result.end, 'stuck')
+    assert.match(result.reason, /the firmware found nothing to boot/)
+  }
+})
+
 test('a kernel panic ends the machine at once and is the reason', async () => {
   const result = await boot({ end: 'stays', console: 'Kernel panic - not syncing: no init\n---[ end ]---\n' })
   assert.equal(result.end, 'stuck')

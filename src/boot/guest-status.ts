@@ -46,6 +46,7 @@ const FATAL: readonly (readonly [RegExp, string])[] = [
   [/Kernel panic - not syncing/, 'the kernel panicked'],
   [/You are in (emergency|rescue) mode/, 'systemd fell into its emergency shell'],
   [/Entering emergency mode\. Exit the shell to continue/, 'the initramfs fell into its emergency shell'],
+  [/^UEFI Interactive Shell v/, 'the firmware found nothing to boot and opened its shell'],
   [/No bootable device\.|BdsDxe: No bootable option or device was found/, 'the firmware found nothing to boot'],
   [/^error: .*\bGrub|Entering rescue mode\.\.\.|^grub rescue>/, 'GRUB fell into its rescue shell'],
 ]
